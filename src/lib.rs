@@ -1,0 +1,8 @@
+//! Vestibule: single sign-on in front of web apps that know nothing of it.
+
+pub mod clock;
+pub mod config;
+pub mod identity;
+pub mod secret;
+pub mod session;
+pub mod telemetry;
