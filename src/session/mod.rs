@@ -1,0 +1,15 @@
+//! Sessions: who is in, until when.
+//!
+//! A session's end is fixed when it is made and nothing here can move it later; `cookie` knows how
+//! a browser carries it, [`store`] what a store promises, [`memory`] keeps it that promise.
+
+pub mod cookie;
+pub mod memory;
+pub mod model;
+pub mod store;
+
+pub use self::{
+    memory::MemoryStore,
+    model::{EndCause, Session, SessionKey, SessionToken},
+    store::{Selection, SessionStore, StoreError},
+};
