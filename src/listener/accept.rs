@@ -1,0 +1,149 @@
+//! Binding and accepting: one listening socket per data thread, one task per connection.
+//!
+//! The sockets of one address share it (`SO_REUSEPORT`), so that each thread accepts for itself. A
+//! taken address is an error even when its holder would share it too: two vestibules on one address
+//! would each refuse half of the other's sign-ins.
+
+use std::{
+    future::Future,
+    io,
+    net::{SocketAddr, TcpListener as StdListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use thiserror::Error;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+
+use super::shutdown::{Phase, Shutdown};
+
+/// Most connections at once, over all threads.
+pub const MAX_CONNECTIONS: usize = 10_000;
+/// How many finished handshakes of TCP may wait to be accepted.
+const BACKLOG: i32 = 1024;
+/// How long to wait before the next try when the system has no sockets left.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
+
+/// An address could not be listened on.
+#[derive(Debug, Error)]
+#[error("failed to listen on {address}")]
+pub struct BindError {
+    address: SocketAddr,
+    #[source]
+    source: io::Error,
+}
+
+/// The listening sockets of one address, one per thread.
+#[derive(Debug)]
+pub struct Sockets {
+    address: SocketAddr,
+    listeners: Vec<StdListener>,
+}
+
+impl Sockets {
+    /// Takes `address` for `count` threads. Port 0 asks the system for a free one.
+    ///
+    /// # Errors
+    /// Returns [`BindError`] if the address is taken, foreign to this machine, or not allowed.
+    pub fn bind(address: SocketAddr, count: usize) -> Result<Self, BindError> {
+        let fail = |source| BindError { address, source };
+        // Alone first: with SO_REUSEPORT from the start a second process would succeed silently.
+        let probe = listening(address, false).map_err(fail)?;
+        let address = probe.local_addr().map_err(fail)?;
+        drop(probe);
+        let listeners = (0..count.max(1))
+            .map(|_| listening(address, true))
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(fail)?;
+        Ok(Self { address, listeners })
+    }
+
+    /// The address, with the port that the system chose if 0 was asked for.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The sockets themselves.
+    #[must_use]
+    pub fn into_listeners(self) -> Vec<StdListener> {
+        self.listeners
+    }
+}
+
+fn listening(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Accepts connections until a stop begins; each is served in a tracked task of its own.
+///
+/// Beyond the permits of `room` connections wait in the kernel's queue.
+///
+/// # Errors
+/// Returns the error of registering the socket with the runtime it is called on.
+pub async fn accept<F>(
+    listener: StdListener,
+    room: Arc<Semaphore>,
+    shutdown: Shutdown,
+    serve: impl Fn(TcpStream, SocketAddr) -> F,
+) -> io::Result<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::from_std(listener)?;
+    loop {
+        let next = async {
+            // The semaphore is never closed, so that a permit always comes.
+            let permit = Arc::clone(&room).acquire_owned().await.ok();
+            (permit, listener.accept().await)
+        };
+        let (permit, accepted) = tokio::select! {
+            next = next => next,
+            () = shutdown.reached(Phase::Draining) => return Ok(()),
+        };
+        match accepted {
+            Ok((stream, address)) => {
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(peer = %address, %error, "failed to set TCP_NODELAY");
+                }
+                let serving = shutdown.track(serve(stream, address));
+                tokio::spawn(async move {
+                    let _permit = permit;
+                    serving.await;
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "failed to accept a connection");
+                tokio::time::sleep(PAUSE_AFTER_ERROR).await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_address_is_an_error_although_its_holder_shares_it() {
+        let first = Sockets::bind(([127, 0, 0, 1], 0).into(), 2).unwrap();
+        assert_eq!(first.listeners.len(), 2);
+        assert!(Sockets::bind(first.address(), 2).is_err());
+        let address = first.address();
+        drop(first);
+        assert!(Sockets::bind(address, 1).is_ok());
+    }
+}

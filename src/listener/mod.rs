@@ -1,0 +1,16 @@
+//! Sockets, TLS and connections: how bytes from outside become requests.
+//!
+//! A connection is served by whatever [`hyper::service::Service`] it is handed; nothing here knows
+//! what a request means, or names a part that does.
+
+pub mod accept;
+pub mod certs;
+pub mod connection;
+pub mod shutdown;
+pub mod tls;
+
+pub use self::{
+    accept::{BindError, Sockets},
+    connection::{Peer, Transport},
+    shutdown::{Phase, Shutdown},
+};
