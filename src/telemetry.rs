@@ -1,17 +1,368 @@
-//! What operators see: logs, the access log, metrics. (contract; body follows)
+//! What operators see: logs, the access log, metrics.
 //!
-//! No secret may get here: what is logged is named field by field, never a whole request.
+//! No secret may get here: what is logged is named field by field, never a whole request; a path is
+//! logged without its query, because codes and tokens travel there.
 
-use crate::session::EndCause;
+use std::{
+    io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+use serde::Serialize;
+use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    clock::{Clock, Timestamp},
+    config::AccessLog,
+    session::EndCause,
+};
+
+/// What was decided about a request; the word in log and metric.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Decision {
+    /// Forwarded with an identity.
+    Allow,
+    /// Signed in, but not let in.
+    Forbid,
+    /// Needs a sign-in: redirected, or told so.
+    Login,
+    /// Answered by vestibule itself, below its own prefix.
+    Own,
+    /// Forwarded without an identity, by a public rule.
+    Public,
+    /// Not a request that can be answered: malformed, for another host, of a refused method.
+    Refuse,
+    /// Could not be answered because of a fault, ours or the app's.
+    Unavailable,
+}
+
+impl Decision {
+    /// The word in log and metric.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Forbid => "forbid",
+            Self::Login => "login",
+            Self::Own => "own",
+            Self::Public => "public",
+            Self::Refuse => "refuse",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// One line of the access log.
+#[derive(Debug, Serialize)]
+pub struct AccessRecord<'a> {
+    /// When the answer's head was ready.
+    pub time: String,
+    /// The id that the app and our pages were given.
+    pub request_id: &'a str,
+    /// The client's address.
+    pub peer: String,
+    /// The protocol: `h1` or `h2`.
+    pub protocol: &'static str,
+    /// The method.
+    pub method: &'a str,
+    /// The host the request named, if a route has it.
+    pub host: Option<&'a str>,
+    /// The path, without the query.
+    pub path: &'a str,
+    /// The route that decided.
+    pub route: Option<&'a str>,
+    /// What was decided.
+    pub decision: &'static str,
+    /// Why, in one word.
+    pub reason: &'a str,
+    /// The status of the answer.
+    pub status: u16,
+    /// The user name the app was told.
+    pub user: Option<&'a str>,
+    /// From the request's head to the answer's, in microseconds.
+    pub micros: u64,
+}
+
+/// Writes access records from whatever thread, without waiting for the disk.
+#[derive(Clone)]
+pub struct AccessWriter(Option<(AccessLog, NonBlocking)>);
+
+impl AccessWriter {
+    /// Writes to standard output in the configured form. The guard writes out what is pending
+    /// when it is dropped.
+    #[must_use]
+    pub fn to_stdout(form: AccessLog) -> (Self, Option<WorkerGuard>) {
+        if form == AccessLog::Off {
+            return (Self(None), None);
+        }
+        let (writer, guard) = tracing_appender::non_blocking(io::stdout());
+        (Self(Some((form, writer))), Some(guard))
+    }
+
+    /// Whether a record would be written at all.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Writes one line.
+    pub fn write(&self, record: &AccessRecord<'_>) {
+        let Some((form, writer)) = &self.0 else { return };
+        let mut line = match form {
+            AccessLog::Json | AccessLog::Off => serde_json::to_vec(record).unwrap_or_default(),
+            AccessLog::Text => text_line(record).into_bytes(),
+        };
+        line.push(b'\n');
+        // A full queue drops the line rather than holding up a request; the writer counts those.
+        let _ = writer.clone().write_all(&line);
+    }
+}
+
+fn text_line(record: &AccessRecord<'_>) -> String {
+    format!(
+        "{} {} {} {} {}{} {} route={} {}({}) user={} id={} {}us",
+        record.time,
+        record.peer,
+        record.protocol,
+        record.method,
+        record.host.unwrap_or("-"),
+        record.path.escape_debug(),
+        record.status,
+        record.route.unwrap_or("-"),
+        record.decision,
+        record.reason,
+        record.user.map_or_else(|| "-".to_owned(), |user| user.escape_debug().to_string()),
+        record.request_id,
+        record.micros,
+    )
+}
+
+/// Starts the log on standard error. What is logged follows `RUST_LOG`, `info` by default.
+///
+/// The guard writes out what is pending when it is dropped. A second call is ignored, so that tests
+/// may each ask for it.
+#[must_use]
+pub fn start_log() -> WorkerGuard {
+    let (writer, guard) = tracing_appender::non_blocking(io::stderr());
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let _ = tracing_subscriber::fmt()
+        .with_writer(writer)
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_target(false)
+        .try_init();
+    guard
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct RequestLabels {
+    route: String,
+    decision: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct SignInLabels {
+    provider: String,
+    outcome: &'static str,
+    reason: String,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct EndLabels {
+    cause: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct RefusalLabels {
+    reason: &'static str,
+}
 
 /// The counters and gauges of `/metrics`.
-#[derive(Debug, Default)]
-pub struct Metrics {}
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    refusals: Family<RefusalLabels, Counter>,
+    sign_ins: Family<SignInLabels, Counter>,
+    sessions_live: Gauge,
+    sessions_ended: Family<EndLabels, Counter>,
+    panics: Counter,
+    /// Unix seconds of the last warning about a full store.
+    warned_at: AtomicI64,
+    clock: Clock,
+}
+
+/// How long the warning about a full store stays quiet after it was given.
+const WARN_EVERY: Duration = Duration::from_secs(60);
+
+/// A request counter that a route keeps, so that counting takes no look-up.
+#[derive(Clone, Debug)]
+pub struct RequestCounter(Counter);
+
+impl RequestCounter {
+    /// Counts one request.
+    pub fn count(&self) {
+        self.0.inc();
+    }
+}
 
 impl Metrics {
-    /// Counts a session's end by cause.
-    pub fn session_ended(&self, _cause: EndCause) {}
+    /// All at zero.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("vestibule"),
+            requests: Family::default(),
+            refusals: Family::default(),
+            sign_ins: Family::default(),
+            sessions_live: Gauge::default(),
+            sessions_ended: Family::default(),
+            panics: Counter::default(),
+            warned_at: AtomicI64::new(i64::MIN),
+            clock,
+        };
+        let registry = &mut metrics.registry;
+        registry.register("requests", "Requests by route and decision", metrics.requests.clone());
+        registry.register("refusals", "Refused requests by reason", metrics.refusals.clone());
+        registry.register(
+            "sign_ins",
+            "Sign-ins by provider, outcome and reason",
+            metrics.sign_ins.clone(),
+        );
+        registry.register("sessions_live", "Live sessions", metrics.sessions_live.clone());
+        registry.register(
+            "sessions_ended",
+            "Ended sessions by cause",
+            metrics.sessions_ended.clone(),
+        );
+        registry.register(
+            "panics",
+            "Requests that ended in a fault of ours that was caught",
+            metrics.panics.clone(),
+        );
+        for cause in EndCause::ALL {
+            let _ = metrics.sessions_ended.get_or_create(&EndLabels { cause: cause.word() });
+        }
+        metrics
+    }
 
-    /// Says, at most now and then, that the session store is nearly full.
-    pub fn warn_of_full_store(&self, _kept: u64, _capacity: u64) {}
+    /// The counter for requests of a route with a decision.
+    #[must_use]
+    pub fn request_counter(&self, route: &str, decision: Decision) -> RequestCounter {
+        let labels = RequestLabels { route: route.to_owned(), decision: decision.word() };
+        RequestCounter(self.requests.get_or_create(&labels).clone())
+    }
+
+    /// Counts a refused request; `reason` is one of the code's own words.
+    pub fn refused(&self, reason: &'static str) {
+        self.refusals.get_or_create(&RefusalLabels { reason }).inc();
+    }
+
+    /// Counts a sign-in that succeeded or failed; `reason` is one of the code's own words.
+    pub fn sign_in(&self, provider: &str, succeeded: bool, reason: &str) {
+        let outcome = if succeeded { "succeeded" } else { "failed" };
+        let labels =
+            SignInLabels { provider: provider.to_owned(), outcome, reason: reason.to_owned() };
+        self.sign_ins.get_or_create(&labels).inc();
+    }
+
+    /// Counts a session's end by cause.
+    pub fn session_ended(&self, cause: EndCause) {
+        self.sessions_ended.get_or_create(&EndLabels { cause: cause.word() }).inc();
+    }
+
+    /// Counts a caught panic.
+    pub fn panicked(&self) {
+        self.panics.inc();
+    }
+
+    /// Says, at most once a minute, that the session store is nearly full.
+    pub fn warn_of_full_store(&self, kept: u64, capacity: u64) {
+        let now = self.clock.now().wall;
+        let last = self.warned_at.load(Ordering::Relaxed);
+        if now < Timestamp::from_unix_seconds(last).plus(WARN_EVERY) {
+            return;
+        }
+        self.warned_at.store(now.unix_seconds(), Ordering::Relaxed);
+        tracing::warn!(
+            kept,
+            capacity,
+            "the session store is nearly full; beyond its capacity the least recently used \
+             sessions end early: raise [session] capacity"
+        );
+    }
+
+    /// Everything in the OpenMetrics text format.
+    #[must_use]
+    pub fn text(&self, sessions_live: u64) -> String {
+        self.sessions_live.set(i64::try_from(sessions_live).unwrap_or(i64::MAX));
+        let mut text = String::new();
+        // Writing into a string cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+/// Metrics that every part shares.
+pub type SharedMetrics = Arc<Metrics>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> AccessRecord<'static> {
+        AccessRecord {
+            time: "2026-11-21T19:29:53Z".to_owned(),
+            request_id: "0af7651916cd43dd8448eb211c80319c",
+            peer: "192.0.2.1".to_owned(),
+            protocol: "h2",
+            method: "GET",
+            host: Some("wiki.example.com"),
+            path: "/a\u{1b}[31m",
+            route: Some("wiki"),
+            decision: Decision::Allow.word(),
+            reason: "session",
+            status: 200,
+            user: Some("ann\n@example.com"),
+            micros: 42,
+        }
+    }
+
+    #[test]
+    fn a_line_of_the_access_log_cannot_be_broken_from_outside() {
+        let json = serde_json::to_string(&record()).unwrap();
+        for line in [json, text_line(&record())] {
+            assert!(!line.contains(['\n', '\u{1b}']), "{line}");
+            assert!(line.contains("wiki.example.com") && line.contains("allow"), "{line}");
+        }
+    }
+
+    #[test]
+    fn metrics_are_told_by_route_decision_outcome_and_cause() {
+        let metrics = Metrics::new(Clock::system());
+        metrics.request_counter("wiki", Decision::Allow).count();
+        metrics.sign_in("entra", false, "nonce_mismatch");
+        metrics.session_ended(EndCause::SignedOut);
+        let text = metrics.text(3);
+        for line in [
+            "vestibule_requests_total{route=\"wiki\",decision=\"allow\"} 1",
+            "vestibule_sign_ins_total{provider=\"entra\",outcome=\"failed\",\
+             reason=\"nonce_mismatch\"} 1",
+            "vestibule_sessions_live 3",
+            "vestibule_sessions_ended_total{cause=\"signed_out\"} 1",
+            "vestibule_sessions_ended_total{cause=\"expired\"} 0",
+        ] {
+            assert!(text.contains(line), "{line} in\n{text}");
+        }
+    }
 }
