@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod config;
 pub mod identity;
+pub mod key_ring;
 pub mod listener;
 pub mod secret;
 pub mod session;

@@ -117,7 +117,9 @@ impl AccessWriter {
 
     /// Writes one line.
     pub fn write(&self, record: &AccessRecord<'_>) {
-        let Some((form, writer)) = &self.0 else { return };
+        let Some((form, writer)) = &self.0 else {
+            return;
+        };
         let mut line = match form {
             AccessLog::Json | AccessLog::Off => serde_json::to_vec(record).unwrap_or_default(),
             AccessLog::Text => text_line(record).into_bytes(),
@@ -141,7 +143,9 @@ fn text_line(record: &AccessRecord<'_>) -> String {
         record.route.unwrap_or("-"),
         record.decision,
         record.reason,
-        record.user.map_or_else(|| "-".to_owned(), |user| user.escape_debug().to_string()),
+        record
+            .user
+            .map_or_else(|| "-".to_owned(), |user| user.escape_debug().to_string()),
         record.request_id,
         record.micros,
     )
@@ -232,14 +236,26 @@ impl Metrics {
             clock,
         };
         let registry = &mut metrics.registry;
-        registry.register("requests", "Requests by route and decision", metrics.requests.clone());
-        registry.register("refusals", "Refused requests by reason", metrics.refusals.clone());
+        registry.register(
+            "requests",
+            "Requests by route and decision",
+            metrics.requests.clone(),
+        );
+        registry.register(
+            "refusals",
+            "Refused requests by reason",
+            metrics.refusals.clone(),
+        );
         registry.register(
             "sign_ins",
             "Sign-ins by provider, outcome and reason",
             metrics.sign_ins.clone(),
         );
-        registry.register("sessions_live", "Live sessions", metrics.sessions_live.clone());
+        registry.register(
+            "sessions_live",
+            "Live sessions",
+            metrics.sessions_live.clone(),
+        );
         registry.register(
             "sessions_ended",
             "Ended sessions by cause",
@@ -251,7 +267,9 @@ impl Metrics {
             metrics.panics.clone(),
         );
         for cause in EndCause::ALL {
-            let _ = metrics.sessions_ended.get_or_create(&EndLabels { cause: cause.word() });
+            let _ = metrics.sessions_ended.get_or_create(&EndLabels {
+                cause: cause.word(),
+            });
         }
         metrics
     }
@@ -259,7 +277,10 @@ impl Metrics {
     /// The counter for requests of a route with a decision.
     #[must_use]
     pub fn request_counter(&self, route: &str, decision: Decision) -> RequestCounter {
-        let labels = RequestLabels { route: route.to_owned(), decision: decision.word() };
+        let labels = RequestLabels {
+            route: route.to_owned(),
+            decision: decision.word(),
+        };
         RequestCounter(self.requests.get_or_create(&labels).clone())
     }
 
@@ -271,14 +292,21 @@ impl Metrics {
     /// Counts a sign-in that succeeded or failed; `reason` is one of the code's own words.
     pub fn sign_in(&self, provider: &str, succeeded: bool, reason: &str) {
         let outcome = if succeeded { "succeeded" } else { "failed" };
-        let labels =
-            SignInLabels { provider: provider.to_owned(), outcome, reason: reason.to_owned() };
+        let labels = SignInLabels {
+            provider: provider.to_owned(),
+            outcome,
+            reason: reason.to_owned(),
+        };
         self.sign_ins.get_or_create(&labels).inc();
     }
 
     /// Counts a session's end by cause.
     pub fn session_ended(&self, cause: EndCause) {
-        self.sessions_ended.get_or_create(&EndLabels { cause: cause.word() }).inc();
+        self.sessions_ended
+            .get_or_create(&EndLabels {
+                cause: cause.word(),
+            })
+            .inc();
     }
 
     /// Counts a caught panic.
@@ -305,7 +333,8 @@ impl Metrics {
     /// Everything in the OpenMetrics text format.
     #[must_use]
     pub fn text(&self, sessions_live: u64) -> String {
-        self.sessions_live.set(i64::try_from(sessions_live).unwrap_or(i64::MAX));
+        self.sessions_live
+            .set(i64::try_from(sessions_live).unwrap_or(i64::MAX));
         let mut text = String::new();
         // Writing into a string cannot fail.
         let _ = encode(&mut text, &self.registry);
@@ -343,7 +372,10 @@ mod tests {
         let json = serde_json::to_string(&record()).unwrap();
         for line in [json, text_line(&record())] {
             assert!(!line.contains(['\n', '\u{1b}']), "{line}");
-            assert!(line.contains("wiki.example.com") && line.contains("allow"), "{line}");
+            assert!(
+                line.contains("wiki.example.com") && line.contains("allow"),
+                "{line}"
+            );
         }
     }
 

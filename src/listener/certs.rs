@@ -4,13 +4,7 @@
 //! A set that cannot be read whole never replaces one that can; what is wrong becomes a finding with
 //! the file's name, never its content.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    net::IpAddr,
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::HashMap, fmt, net::IpAddr, path::Path, sync::Arc};
 
 use arc_swap::ArcSwap;
 use rustls::{
@@ -19,11 +13,7 @@ use rustls::{
     sign::CertifiedKey,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use x509_parser::{
-    certificate::X509Certificate,
-    extensions::GeneralName,
-    prelude::FromDer,
-};
+use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer};
 
 use crate::{
     clock::Timestamp,
@@ -48,9 +38,16 @@ impl CertificateSet {
     /// Returns `None` if any pair cannot be served with, or if there is none. An expired certificate
     /// is a warning: a page that warns is better than a page that is not there.
     pub fn read(files: &TlsFiles, now: Timestamp, findings: &mut Vec<Finding>) -> Option<Self> {
-        let read: Vec<_> =
-            files.pairs.iter().map(|pair| read_pair(pair, now, findings)).collect();
-        let mut pairs = read.into_iter().collect::<Option<Vec<_>>>()?.into_iter().peekable();
+        let read: Vec<_> = files
+            .pairs
+            .iter()
+            .map(|pair| read_pair(pair, now, findings))
+            .collect();
+        let mut pairs = read
+            .into_iter()
+            .collect::<Option<Vec<_>>>()?
+            .into_iter()
+            .peekable();
         let mut set = Self {
             first: Arc::clone(&pairs.peek()?.key),
             exact: HashMap::new(),
@@ -73,7 +70,11 @@ impl CertificateSet {
     /// Whether a host of a route is covered: lower-case name, IPv4 address, or IPv6 in brackets.
     #[must_use]
     pub fn covers(&self, host: &str) -> bool {
-        match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+        match host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<IpAddr>()
+        {
             Ok(address) => self.addresses.contains(&address),
             Err(_) => self.by_name(host).is_some(),
         }
@@ -134,7 +135,10 @@ fn read_pair(
     now: Timestamp,
     findings: &mut Vec<Finding>,
 ) -> Option<ReadPair> {
-    let place = |file: &Path| Place { file: Some(file.to_owned()), ..pair.place.clone() };
+    let place = |file: &Path| Place {
+        file: Some(file.to_owned()),
+        ..pair.place.clone()
+    };
     let mut report = |file: &Path, message: String, remedy: &str| {
         findings.push(Finding::error(place(file), message, remedy));
     };
@@ -143,7 +147,11 @@ fn read_pair(
     {
         Ok(chain) if chain.is_empty() => {
             let remedy = "the file must hold `BEGIN CERTIFICATE` blocks, the server's own first";
-            report(&pair.cert_file, "no certificate in this file".to_owned(), remedy);
+            report(
+                &pair.cert_file,
+                "no certificate in this file".to_owned(),
+                remedy,
+            );
             None
         }
         Ok(chain) => Some(chain),
@@ -157,7 +165,11 @@ fn read_pair(
         Ok(key) => Some(key),
         Err(error) => {
             let message = format!("failed to read the private key: {error}");
-            report(&pair.key_file, message, "give a readable PEM file with an unencrypted key");
+            report(
+                &pair.key_file,
+                message,
+                "give a readable PEM file with an unencrypted key",
+            );
             None
         }
     };
@@ -165,10 +177,16 @@ fn read_pair(
     warn_of_open_key(pair, findings);
     let (names, addresses) = read_names(pair, &chain, now, findings)?;
     match CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()) {
-        Ok(key) => Some(ReadPair { key: Arc::new(key), names, addresses }),
+        Ok(key) => Some(ReadPair {
+            key: Arc::new(key),
+            names,
+            addresses,
+        }),
         Err(rustls::Error::InconsistentKeys(_)) => {
-            let message =
-                format!("the key does not fit the certificate {}", pair.cert_file.display());
+            let message = format!(
+                "the key does not fit the certificate {}",
+                pair.cert_file.display()
+            );
             let remedy = "put the key that the certificate was made for beside it";
             findings.push(Finding::error(place(&pair.key_file), message, remedy));
             None
@@ -189,10 +207,17 @@ fn read_names(
     now: Timestamp,
     findings: &mut Vec<Finding>,
 ) -> Option<(Vec<String>, Vec<IpAddr>)> {
-    let place = || Place { file: Some(pair.cert_file.clone()), ..pair.place.clone() };
+    let place = || Place {
+        file: Some(pair.cert_file.clone()),
+        ..pair.place.clone()
+    };
     let Some(Ok((_, certificate))) = chain.first().map(|der| X509Certificate::from_der(der)) else {
         let remedy = "export the certificate again";
-        findings.push(Finding::error(place(), "failed to read the certificate's content", remedy));
+        findings.push(Finding::error(
+            place(),
+            "failed to read the certificate's content",
+            remedy,
+        ));
         return None;
     };
     let ends = Timestamp::from_unix_seconds(certificate.validity().not_after.timestamp());
@@ -203,7 +228,11 @@ fn read_names(
         findings.push(Finding::warning(place(), message, remedy));
     } else if begins > now {
         let message = format!("the certificate is not valid before {begins}");
-        findings.push(Finding::warning(place(), message, "check this machine's clock"));
+        findings.push(Finding::warning(
+            place(),
+            message,
+            "check this machine's clock",
+        ));
     }
     let (mut names, mut addresses) = (Vec::new(), Vec::new());
     if let Ok(Some(extension)) = certificate.subject_alternative_name() {
@@ -233,9 +262,14 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
 
 fn warn_of_open_key(pair: &CertificatePair, findings: &mut Vec<Finding>) {
     use std::os::unix::fs::PermissionsExt;
-    let Ok(metadata) = std::fs::metadata(&pair.key_file) else { return };
+    let Ok(metadata) = std::fs::metadata(&pair.key_file) else {
+        return;
+    };
     if metadata.permissions().mode() & 0o004 != 0 {
-        let place = Place { file: Some(pair.key_file.clone()), ..pair.place.clone() };
+        let place = Place {
+            file: Some(pair.key_file.clone()),
+            ..pair.place.clone()
+        };
         let message = "the private key can be read by every user of this machine";
         findings.push(Finding::warning(place, message, "chmod 600"));
     }

@@ -8,9 +8,16 @@ use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Durat
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use hyper::{body::Incoming, server::conn::{http1, http2}, service::Service};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::Service,
+};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::{io::{AsyncRead, AsyncWrite}, net::TcpStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 use tokio_rustls::TlsAcceptor;
 
 use super::{
@@ -80,7 +87,11 @@ pub async fn serve_tls<S, B>(
     let peer = Peer {
         address,
         server_name: connection.server_name().map(Arc::from),
-        transport: if http2 { Transport::Http2 } else { Transport::Http1 },
+        transport: if http2 {
+            Transport::Http2
+        } else {
+            Transport::Http1
+        },
     };
     let service = make(peer);
     if http2 {
@@ -101,16 +112,16 @@ pub async fn serve_plain<S, B>(
     S::Future: Send + 'static,
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
-    let service = make(Peer { address, server_name: None, transport: Transport::Plain });
+    let service = make(Peer {
+        address,
+        server_name: None,
+        transport: Transport::Plain,
+    });
     serve_http1(TokioIo::new(stream), service, address, shutdown).await;
 }
 
-async fn serve_http1<I, S, B>(
-    io: TokioIo<I>,
-    service: S,
-    address: SocketAddr,
-    shutdown: &Shutdown,
-) where
+async fn serve_http1<I, S, B>(io: TokioIo<I>, service: S, address: SocketAddr, shutdown: &Shutdown)
+where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
     S::Future: Send + 'static,
@@ -136,12 +147,8 @@ async fn serve_http1<I, S, B>(
     report(served, address);
 }
 
-async fn serve_http2<I, S, B>(
-    io: TokioIo<I>,
-    service: S,
-    address: SocketAddr,
-    shutdown: &Shutdown,
-) where
+async fn serve_http2<I, S, B>(io: TokioIo<I>, service: S, address: SocketAddr, shutdown: &Shutdown)
+where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
     S::Future: Send + 'static,

@@ -28,7 +28,10 @@ pub struct Shutdown {
 
 impl Default for Shutdown {
     fn default() -> Self {
-        Self { phase: Arc::new(watch::Sender::new(Phase::Serving)), tasks: TaskTracker::new() }
+        Self {
+            phase: Arc::new(watch::Sender::new(Phase::Serving)),
+            tasks: TaskTracker::new(),
+        }
     }
 }
 
