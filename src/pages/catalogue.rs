@@ -126,6 +126,7 @@ pub(super) struct Labels {
     pub(super) time: &'static str,
     pub(super) sign_in_with: fn(&str) -> String,
     pub(super) sign_in_again: &'static str,
+    pub(super) start_again: &'static str,
     pub(super) sign_out: &'static str,
     pub(super) try_again: &'static str,
     pub(super) use_another_account: &'static str,

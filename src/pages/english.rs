@@ -69,7 +69,7 @@ pub(super) const TEXTS: Texts = Texts {
     },
     me: Situation {
         title: "You are signed in",
-        what: "This is what the app is told about you.",
+        what: "This is what your sign-in says about you.",
         steps: &[],
     },
     method_not_allowed: Situation {
@@ -98,7 +98,7 @@ pub(super) const TEXTS: Texts = Texts {
     },
     sign_in: Situation {
         title: "Please sign in",
-        what: "You need to sign in with your work account to use this app.",
+        what: "You need to sign in to use this app.",
         steps: &[],
     },
     sign_out: Situation {
@@ -127,7 +127,7 @@ pub(super) const TEXTS: Texts = Texts {
     upstream_down: Situation {
         title: "The app does not answer",
         what: "You reached the entrance, but the app behind it is not available at the moment. \
-               Your sign-in is fine.",
+               It has nothing to do with your sign-in.",
         steps: &["Wait a minute, then reload this page."],
     },
     upstream_slow: Situation {
@@ -150,11 +150,12 @@ const LABELS: Labels = Labels {
     time: "Time",
     sign_in_with: |provider| format!("Sign in with {provider}"),
     sign_in_again: "Sign in again",
+    start_again: "Start again",
     sign_out: "Sign out",
     try_again: "Try again",
     use_another_account: "Sign out and use another account",
     signed_in_as: "Signed in as",
-    provider_code: "Code of the sign-in service",
+    provider_code: "Error code",
     claims_received: "What came instead",
     for_the_operator: "For the operator",
     two_vestibules: "two vestibules without a shared store",

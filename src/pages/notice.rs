@@ -99,8 +99,9 @@ pub enum Notice<'a> {
         return_to: &'a str,
         /// Where the form goes.
         action: &'a str,
-        /// Scheme, host and port of the provider's end of session. Browsers apply `form-action` to
-        /// the redirect that answers a form too, so the page has to name it.
+        /// Scheme, host and port of the provider's end of session. Chromium applies `form-action` to
+        /// every redirect that follows a form, so the page has to name it; a provider that goes on
+        /// by redirect to a third host is stopped there.
         provider_origin: Option<&'a str>,
     },
     /// Signed out here.

@@ -44,9 +44,8 @@ struct Page<'a> {
     labels: &'static Labels,
     style: &'static str,
     mark: &'static str,
+    /// The app's title, or what stands for it where there is no app.
     app: Shown<'a>,
-    /// Whether `app` is an app's title.
-    of_app: bool,
     view: View<'a>,
     /// The operator's own words, as written.
     help_text: Option<&'a str>,
@@ -65,7 +64,6 @@ pub fn respond(notice: &Notice<'_>, context: &PageContext<'_>) -> PageResponse {
         style: &STYLE.path,
         mark: &MARK.path,
         app: Shown(context.app.unwrap_or(texts.labels.entrance)),
-        of_app: context.app.is_some(),
         view: view(notice, texts, context.time),
         help_text: context.help.and_then(|help| help.text.as_deref()),
         contact: context

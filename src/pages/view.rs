@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 
 use super::{
     catalogue::{Labels, Situation, Texts},
-    notice::{ForbiddenReason, Notice},
+    notice::{ForbiddenReason, Notice, SignInFault},
     shown::{LocalLink, Shown, ShownTime},
 };
 
@@ -219,10 +219,24 @@ fn action<'a>(notice: &Notice<'a>, labels: &Labels) -> Option<Action<'a>> {
             Some(link(&label, login, false))
         }
         Notice::SignedOut { login } => Some(link(labels.sign_in_again, login, true)),
-        Notice::Loop { login }
-        | Notice::ProviderDown { login, .. }
-        | Notice::SignInFailed { login, .. } => Some(link(labels.try_again, login, false)),
-        Notice::StartAgain { login, .. } => Some(link(labels.sign_in_again, login, false)),
+        Notice::Loop { login } | Notice::ProviderDown { login, .. } => {
+            Some(link(labels.try_again, login, false))
+        }
+        Notice::SignInFailed { what, login, .. } => {
+            Some(link(labels.try_again, login, needs_others(*what)))
+        }
+        Notice::StartAgain { login, .. } => Some(link(labels.start_again, login, false)),
         _ => None,
     }
+}
+
+/// Whether trying again is of no use until somebody else has done something.
+fn needs_others(fault: SignInFault) -> bool {
+    matches!(
+        fault,
+        SignInFault::AccountBlocked
+            | SignInFault::ConsentMissing
+            | SignInFault::Misconfigured
+            | SignInFault::NotAssigned
+    )
 }
