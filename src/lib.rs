@@ -5,6 +5,7 @@ pub mod config;
 pub mod identity;
 pub mod key_ring;
 pub mod listener;
+pub mod oidc;
 pub mod pages;
 pub mod secret;
 pub mod session;

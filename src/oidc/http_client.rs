@@ -1,0 +1,451 @@
+//! Speaks HTTP/1.1 with a provider: one connection per request, verified TLS, every wait and size
+//! limited.
+//!
+//! Follows no redirect, keeps no cookie, and never skips the check of a certificate. Where it may
+//! connect is decided after the name was resolved, so that no name can point somewhere else.
+//! Source: RFC 9110, RFC 9112, RFC 9325; RFC 9700 2.6.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::future::{Either, select};
+use http::{Request, StatusCode, header};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
+use serde_json::{Map, Value};
+use thiserror::Error;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
+use url::{Host, Url};
+
+use super::{
+    address,
+    strict_json::{self, StrictJsonError},
+};
+
+/// How long resolving, connecting and the TLS handshake may take together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a whole exchange may take, connecting included.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Most bytes of an answer's head.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
+
+/// Most header fields of an answer.
+const MAX_HEADERS: usize = 100;
+
+/// Trust that cannot be built.
+#[derive(Debug, Error)]
+pub enum TrustError {
+    /// The `ca_file` cannot be read or holds no certificate.
+    #[error("failed to read the certificates of ca_file {}", path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: rustls_pki_types::pem::Error,
+    },
+    /// A certificate of the `ca_file` cannot serve as a root.
+    #[error("failed to trust a certificate of ca_file {}", path.display())]
+    CaCertificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: rustls::Error,
+    },
+    /// Neither the system nor a `ca_file` names anybody to trust.
+    #[error("failed to find any root certificate on this system, and ca_file names none")]
+    NoRoots,
+    /// The TLS library refuses its own defaults.
+    #[error("failed to set up TLS")]
+    Tls(#[source] rustls::Error),
+}
+
+/// An exchange that gave no complete answer.
+#[derive(Debug, Error)]
+pub enum HttpError {
+    /// No address accepted the connection.
+    #[error("failed to connect")]
+    Connect(#[source] io::Error),
+    /// The other side did not answer completely in time.
+    #[error("gave up waiting for the answer")]
+    Deadline,
+    /// The connection was cut, or what came is no HTTP.
+    #[error("failed to exchange request and answer")]
+    Exchange(#[source] hyper::Error),
+    /// The body broke off.
+    #[error("failed to read the answer's body")]
+    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The name resolves only to addresses that this provider has no business with.
+    #[error("refused to connect to an address of this host or of a private network")]
+    ForbiddenAddress,
+    /// The request cannot be written.
+    #[error("failed to write the request")]
+    Request(#[source] http::Error),
+    /// The name cannot be resolved.
+    #[error("failed to resolve the host name")]
+    Resolve(#[source] io::Error),
+    /// The handshake failed; an untrusted certificate too.
+    #[error("failed to complete the TLS handshake")]
+    Tls(#[source] io::Error),
+    /// The answer's body is larger than it may be.
+    #[error("the answer is larger than {max_bytes} bytes")]
+    TooLarge {
+        /// What was allowed.
+        max_bytes: usize,
+    },
+    /// Neither `https` nor `http` on this host.
+    #[error("refused a URL that is neither https nor http on this host")]
+    Url,
+}
+
+/// An answer that came, but is not the JSON that was asked for.
+#[derive(Debug, Error)]
+pub enum AnswerError {
+    /// The body is not one strict JSON object.
+    #[error("failed to read the answer's body as JSON")]
+    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The `Content-Type` is not that of JSON.
+    #[error("the answer does not say that it is JSON")]
+    ContentType,
+    /// The status is another than 200.
+    #[error("the answer has status {0}")]
+    Status(u16),
+}
+
+impl From<StrictJsonError> for AnswerError {
+    fn from(error: StrictJsonError) -> Self {
+        Self::Body(Box::new(error))
+    }
+}
+
+/// Which addresses a request may go to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Reach {
+    /// Any: the operator wrote the host.
+    Anywhere,
+    /// The open internet: a document named the host.
+    PublicOnly,
+}
+
+/// A complete answer.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    /// The address it came from.
+    pub(super) peer: IpAddr,
+    json: bool,
+    body: Bytes,
+}
+
+impl Answer {
+    /// The body, if the status is 200 and it is one strict JSON object that says so.
+    pub(super) fn into_success(self) -> Result<Map<String, Value>, AnswerError> {
+        if self.status != StatusCode::OK {
+            return Err(AnswerError::Status(self.status.as_u16()));
+        }
+        self.json()
+    }
+
+    /// The body whatever the status, if it is one strict JSON object that says so.
+    pub(super) fn json(&self) -> Result<Map<String, Value>, AnswerError> {
+        if !self.json {
+            return Err(AnswerError::ContentType);
+        }
+        Ok(strict_json::object(&self.body)?)
+    }
+}
+
+/// The client of one provider.
+pub(super) struct HttpClient {
+    tls: TlsConnector,
+    connect_timeout: Duration,
+    exchange_timeout: Duration,
+}
+
+impl HttpClient {
+    /// Trusts the system's roots and those of `ca_file`.
+    pub(super) fn new(ca_file: Option<&Path>, needs_roots: bool) -> Result<Self, TrustError> {
+        let roots = roots(ca_file)?;
+        if roots.is_empty() && needs_roots {
+            return Err(TrustError::NoRoots);
+        }
+        let mut config =
+            ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+                .with_safe_default_protocol_versions()
+                .map_err(TrustError::Tls)?
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self {
+            tls: TlsConnector::from(Arc::new(config)),
+            connect_timeout: CONNECT_TIMEOUT,
+            exchange_timeout: EXCHANGE_TIMEOUT,
+        })
+    }
+
+    /// The same with other limits, so that a test need not wait.
+    #[cfg(test)]
+    pub(super) fn with_timeouts(mut self, connect: Duration, exchange: Duration) -> Self {
+        self.connect_timeout = connect;
+        self.exchange_timeout = exchange;
+        self
+    }
+
+    /// Fetches a document.
+    pub(super) async fn get(
+        &self,
+        url: &Url,
+        reach: Reach,
+        max_bytes: usize,
+    ) -> Result<Answer, HttpError> {
+        let request = Request::get(url.as_str())
+            .header(header::ACCEPT, "application/json")
+            .body(Vec::new())
+            .map_err(HttpError::Request)?;
+        self.send(request, reach, max_bytes).await
+    }
+
+    /// Sends one request and reads the whole answer, within the limits.
+    pub(super) async fn send(
+        &self,
+        request: Request<Vec<u8>>,
+        reach: Reach,
+        max_bytes: usize,
+    ) -> Result<Answer, HttpError> {
+        timeout(
+            self.exchange_timeout,
+            self.send_unhurried(request, reach, max_bytes),
+        )
+        .await
+        .unwrap_or(Err(HttpError::Deadline))
+    }
+
+    async fn send_unhurried(
+        &self,
+        request: Request<Vec<u8>>,
+        reach: Reach,
+        max_bytes: usize,
+    ) -> Result<Answer, HttpError> {
+        let url = Url::parse(&request.uri().to_string()).map_err(|_| HttpError::Url)?;
+        let (stream, peer) = timeout(self.connect_timeout, self.connect(&url, reach))
+            .await
+            .unwrap_or(Err(HttpError::Deadline))?;
+        let request = in_origin_form(request, &url)?;
+        exchange(stream, request, peer, max_bytes).await
+    }
+
+    async fn connect(
+        &self,
+        url: &Url,
+        reach: Reach,
+    ) -> Result<(Box<dyn Stream>, IpAddr), HttpError> {
+        let encrypted = match url.scheme() {
+            "https" => true,
+            "http" if address::is_loopback_host(url) => false,
+            _ => return Err(HttpError::Url),
+        };
+        let mut candidates = resolve(url).await?;
+        candidates.retain(|candidate| match reach {
+            // Without TLS the host name alone proves nothing: the address must be this host's.
+            _ if !encrypted => candidate.ip().is_loopback() && reach == Reach::Anywhere,
+            Reach::Anywhere => true,
+            Reach::PublicOnly => address::is_public(candidate.ip()),
+        });
+        if candidates.is_empty() {
+            return Err(HttpError::ForbiddenAddress);
+        }
+        let (stream, peer) = connect_to_any(&candidates, self.connect_timeout).await?;
+        if !encrypted {
+            return Ok((Box::new(stream), peer));
+        }
+        let stream = self
+            .tls
+            .connect(server_name(url)?, stream)
+            .await
+            .map_err(HttpError::Tls)?;
+        Ok((Box::new(stream), peer))
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, TrustError> {
+    let mut roots = RootCertStore::empty();
+    // What the system's own store cannot offer in part is its administrator's matter.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(path) = ca_file {
+        let unreadable = |source| TrustError::CaFile {
+            path: path.to_owned(),
+            source,
+        };
+        let mut found = false;
+        for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
+            roots
+                .add(certificate.map_err(unreadable)?)
+                .map_err(|source| TrustError::CaCertificate {
+                    path: path.to_owned(),
+                    source,
+                })?;
+            found = true;
+        }
+        if !found {
+            return Err(unreadable(rustls_pki_types::pem::Error::NoItemsFound));
+        }
+    }
+    Ok(roots)
+}
+
+async fn resolve(url: &Url) -> Result<Vec<SocketAddr>, HttpError> {
+    let port = url.port_or_known_default().ok_or(HttpError::Url)?;
+    match url.host() {
+        Some(Host::Ipv4(address)) => Ok(vec![SocketAddr::new(address.into(), port)]),
+        Some(Host::Ipv6(address)) => Ok(vec![SocketAddr::new(address.into(), port)]),
+        Some(Host::Domain(name)) => tokio::net::lookup_host((name, port))
+            .await
+            .map(Iterator::collect)
+            .map_err(HttpError::Resolve),
+        None => Err(HttpError::Url),
+    }
+}
+
+/// Tries one address after another; each gets its share of the time, so that a dead one in front
+/// (an unrouted IPv6 address, say) does not use up what the next one needs.
+async fn connect_to_any(
+    candidates: &[SocketAddr],
+    time: Duration,
+) -> Result<(TcpStream, IpAddr), HttpError> {
+    let share = time / u32::try_from(candidates.len()).unwrap_or(u32::MAX).max(1);
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for candidate in candidates {
+        match timeout(share, TcpStream::connect(candidate)).await {
+            Ok(Ok(stream)) => return Ok((stream, candidate.ip())),
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::Error::from(io::ErrorKind::TimedOut),
+        }
+    }
+    Err(HttpError::Connect(last))
+}
+
+fn server_name(url: &Url) -> Result<ServerName<'static>, HttpError> {
+    match url.host() {
+        Some(Host::Domain(name)) => {
+            ServerName::try_from(name.to_owned()).map_err(|_| HttpError::Url)
+        }
+        Some(Host::Ipv4(address)) => Ok(IpAddr::V4(address).into()),
+        Some(Host::Ipv6(address)) => Ok(IpAddr::V6(address).into()),
+        None => Err(HttpError::Url),
+    }
+}
+
+/// The request as it is written to a server: path and query in the target, the authority in `Host`.
+fn in_origin_form(request: Request<Vec<u8>>, url: &Url) -> Result<Request<Full<Bytes>>, HttpError> {
+    let (mut parts, body) = request.into_parts();
+    let host = url.host_str().ok_or(HttpError::Url)?;
+    let authority = match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    let target = match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    };
+    parts.uri = target
+        .parse()
+        .map_err(|error: http::uri::InvalidUri| HttpError::Request(error.into()))?;
+    let authority = authority
+        .parse()
+        .map_err(|error: header::InvalidHeaderValue| HttpError::Request(error.into()))?;
+    parts.headers.insert(header::HOST, authority);
+    let agent = header::HeaderValue::from_static("vestibule");
+    parts.headers.insert(header::USER_AGENT, agent);
+    Ok(Request::from_parts(parts, Full::new(Bytes::from(body))))
+}
+
+async fn exchange(
+    stream: Box<dyn Stream>,
+    request: Request<Full<Bytes>>,
+    peer: IpAddr,
+    max_bytes: usize,
+) -> Result<Answer, HttpError> {
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(MAX_HEAD_BYTES)
+        .max_headers(MAX_HEADERS)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(HttpError::Exchange)?;
+    let answer = async move {
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(HttpError::Exchange)?;
+        let status = response.status();
+        let json = says_json(response.headers());
+        // What announces itself as too large need not be waited for.
+        if response.body().size_hint().lower() > max_bytes as u64 {
+            return Err(HttpError::TooLarge { max_bytes });
+        }
+        let body = Limited::new(response.into_body(), max_bytes)
+            .collect()
+            .await
+            .map_err(|error| body_error(error, max_bytes))?
+            .to_bytes();
+        Ok(Answer {
+            status,
+            peer,
+            json,
+            body,
+        })
+    };
+    // Both live and end in this future: dropping it closes the connection, nothing is left running.
+    match select(std::pin::pin!(answer), std::pin::pin!(connection)).await {
+        Either::Left((answer, _)) => answer,
+        // The connection has ended, but what it delivered may not have been read yet.
+        Either::Right((_, answer)) => answer.await,
+    }
+}
+
+fn body_error(error: Box<dyn std::error::Error + Send + Sync>, max_bytes: usize) -> HttpError {
+    if error.is::<LengthLimitError>() {
+        HttpError::TooLarge { max_bytes }
+    } else {
+        HttpError::Body(error)
+    }
+}
+
+/// One `Content-Type` of `application/json`, `application/jwk-set+json` or the like.
+fn says_json(headers: &http::HeaderMap) -> bool {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(only), None) = (types.next(), types.next()) else {
+        return false;
+    };
+    let essence = only
+        .to_str()
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    essence
+        .strip_prefix("application/")
+        .is_some_and(|subtype| subtype == "json" || subtype.ends_with("+json"))
+}
