@@ -91,7 +91,7 @@ pub(super) fn client(provider: &Provider, metadata: &Metadata) -> OidcClient {
     .disable_openid_scope()
 }
 
-/// The URL of the authorization request; `None` if the redirect URI is no URL.
+/// The URL of the authorization request; `None` if the redirect URI is no URL or the verifier none.
 pub(super) fn authorization_url(
     client: &OidcClient,
     provider: &Provider,
@@ -100,6 +100,10 @@ pub(super) fn authorization_url(
     let state = CsrfToken::new(request.state.expose().to_owned());
     let nonce = Nonce::new(request.nonce.expose().to_owned());
     let verifier = PkceCodeVerifier::new(request.pkce_verifier.expose().to_owned());
+    // The library would panic over any other length (RFC 7636 4.1).
+    if !(43..=128).contains(&verifier.secret().len()) {
+        return None;
+    }
     let redirect_url = RedirectUrl::new(request.redirect_uri.to_owned()).ok()?;
     let mut url = client
         .authorize_url(

@@ -116,7 +116,7 @@ pub fn aadsts_number(description: &str) -> Option<u32> {
 mod tests {
     use super::*;
 
-    const TENANT: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
+    const TENANT: &str = "c0000000-0000-4000-8000-00000000000c";
     const OTHER: &str = "a0000000-0000-4000-8000-00000000000a";
 
     fn admits(authority: &str, tenants: &Tenants, issuer: &str) -> bool {

@@ -63,9 +63,9 @@ impl RelyingParty {
 
     /// What is known after the keys were fetched again, if anybody was allowed to.
     ///
-    /// Whoever has to wait for a fetch of somebody else makes do with its outcome.
-    pub(super) async fn keys_fetched_again(&self) -> Option<Arc<Known>> {
-        let before = self.fetches.load(Ordering::Acquire);
+    /// Whoever has to wait for a fetch of somebody else, or comes after one that ended since
+    /// `before` were counted, makes do with its outcome.
+    pub(super) async fn keys_fetched_since(&self, before: u64) -> Option<Arc<Known>> {
         let _turn = self.turn.lock().await;
         let known = self.known.load_full()?;
         if self.fetches.load(Ordering::Acquire) != before {

@@ -8,7 +8,7 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -20,8 +20,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
-use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
+use rustls_pki_types::ServerName;
 use serde_json::{Map, Value};
 use thiserror::Error;
 use tokio::{
@@ -35,6 +34,7 @@ use url::{Host, Url};
 use super::{
     address,
     strict_json::{self, StrictJsonError},
+    trust::{self, TrustError},
 };
 
 /// How long resolving, connecting and the TLS handshake may take together.
@@ -49,34 +49,8 @@ const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// Most header fields of an answer.
 const MAX_HEADERS: usize = 100;
 
-/// Trust that cannot be built.
-#[derive(Debug, Error)]
-pub enum TrustError {
-    /// The `ca_file` cannot be read or holds no certificate.
-    #[error("failed to read the certificates of ca_file {}", path.display())]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        source: rustls_pki_types::pem::Error,
-    },
-    /// A certificate of the `ca_file` cannot serve as a root.
-    #[error("failed to trust a certificate of ca_file {}", path.display())]
-    CaCertificate {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        source: rustls::Error,
-    },
-    /// Neither the system nor a `ca_file` names anybody to trust.
-    #[error("failed to find any root certificate on this system, and ca_file names none")]
-    NoRoots,
-    /// The TLS library refuses its own defaults.
-    #[error("failed to set up TLS")]
-    Tls(#[source] rustls::Error),
-}
+/// Most addresses of a name that are tried.
+const MAX_ADDRESSES: usize = 8;
 
 /// An exchange that gave no complete answer.
 #[derive(Debug, Error)]
@@ -182,17 +156,7 @@ pub(super) struct HttpClient {
 impl HttpClient {
     /// Trusts the system's roots and those of `ca_file`.
     pub(super) fn new(ca_file: Option<&Path>, needs_roots: bool) -> Result<Self, TrustError> {
-        let roots = roots(ca_file)?;
-        if roots.is_empty() && needs_roots {
-            return Err(TrustError::NoRoots);
-        }
-        let mut config =
-            ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-                .with_safe_default_protocol_versions()
-                .map_err(TrustError::Tls)?
-                .with_root_certificates(roots)
-                .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let config = trust::client_config(ca_file, needs_roots)?;
         Ok(Self {
             tls: TlsConnector::from(Arc::new(config)),
             connect_timeout: CONNECT_TIMEOUT,
@@ -288,32 +252,6 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, TrustError> {
-    let mut roots = RootCertStore::empty();
-    // What the system's own store cannot offer in part is its administrator's matter.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(path) = ca_file {
-        let unreadable = |source| TrustError::CaFile {
-            path: path.to_owned(),
-            source,
-        };
-        let mut found = false;
-        for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
-            roots
-                .add(certificate.map_err(unreadable)?)
-                .map_err(|source| TrustError::CaCertificate {
-                    path: path.to_owned(),
-                    source,
-                })?;
-            found = true;
-        }
-        if !found {
-            return Err(unreadable(rustls_pki_types::pem::Error::NoItemsFound));
-        }
-    }
-    Ok(roots)
-}
-
 async fn resolve(url: &Url) -> Result<Vec<SocketAddr>, HttpError> {
     let port = url.port_or_known_default().ok_or(HttpError::Url)?;
     match url.host() {
@@ -321,7 +259,7 @@ async fn resolve(url: &Url) -> Result<Vec<SocketAddr>, HttpError> {
         Some(Host::Ipv6(address)) => Ok(vec![SocketAddr::new(address.into(), port)]),
         Some(Host::Domain(name)) => tokio::net::lookup_host((name, port))
             .await
-            .map(Iterator::collect)
+            .map(|addresses| addresses.take(MAX_ADDRESSES).collect())
             .map_err(HttpError::Resolve),
         None => Err(HttpError::Url),
     }

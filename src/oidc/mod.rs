@@ -13,7 +13,7 @@
 //! | `authorization` | the URLs a browser is sent to |
 //! | `token` | a code for tokens |
 //! | `jws`, `id_token` | the checks of an ID token |
-//! | `http_client`, `address`, `strict_json` | the wire |
+//! | `http_client`, `trust`, `address`, `strict_json` | the wire |
 
 mod address;
 mod authorization;
@@ -29,6 +29,7 @@ mod provider;
 mod relying_party;
 mod strict_json;
 mod token;
+mod trust;
 
 #[cfg(test)]
 mod tests;
@@ -37,10 +38,11 @@ pub use self::{
     authorization::{AuthorizationRequest, LogoutRequest, Prompt},
     entra::aadsts_number,
     error::{AnswerIssuerError, Blame, ProviderUnavailable, SignInError},
-    http_client::{AnswerError, HttpError, TrustError},
+    http_client::{AnswerError, HttpError},
     id_token::IdTokenError,
     jwks::KeySetError,
     provider::DiscoveryError,
     relying_party::{Expected, ProviderStatus, RelyingParty, SetupError, SignedIn},
     token::TokenError,
+    trust::TrustError,
 };

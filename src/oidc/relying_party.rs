@@ -4,7 +4,10 @@
 //! metadata and keys are fetched by [`RelyingParty::keep_fresh`] (and keys for an unknown key id).
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -17,11 +20,12 @@ use super::{
     authorization::{self, AuthorizationRequest, LogoutRequest, OidcClient},
     error::{AnswerIssuerError, ProviderUnavailable, SignInError},
     fetch_budget::FetchBudget,
-    http_client::{HttpClient, Reach, TrustError},
+    http_client::{HttpClient, Reach},
     id_token::{IdTokenError, Judge},
     jwks::{KeyRing, algorithm_name},
     provider::{Metadata, issuer_url, metadata_url},
     token::{self, Tokens},
+    trust::TrustError,
 };
 use crate::{
     clock::{Clock, Moment},
@@ -172,6 +176,26 @@ impl RelyingParty {
         }))
     }
 
+    /// Takes over what `previous` knows, so that a new secret or scope needs no new discovery.
+    ///
+    /// Does nothing unless issuer, tenants and trust are the same. For use before this one is shared.
+    pub fn inherit(&self, previous: &Self) {
+        let (own, old) = (&self.provider, &previous.provider);
+        if own.kind != old.kind || own.ca_file != old.ca_file {
+            return;
+        }
+        if let Some(known) = previous.known.load_full() {
+            let metadata = known.site.metadata.clone();
+            let site = Arc::new(Site {
+                client: authorization::client(own, &metadata),
+                metadata,
+                reach: known.site.reach,
+            });
+            let keys = known.keys.clone();
+            self.known.store(Some(Arc::new(Known { site, keys })));
+        }
+    }
+
     /// Its name in the configuration.
     #[must_use]
     pub fn name(&self) -> &ProviderName {
@@ -194,8 +218,8 @@ impl RelyingParty {
     /// The URL that starts a sign-in. No I/O.
     ///
     /// # Errors
-    /// Returns [`ProviderUnavailable`] if the provider is not known yet, or if `redirect_uri` is no
-    /// URL, which the caller's configuration rules out.
+    /// Returns [`ProviderUnavailable`] if the provider is not known yet; also if `redirect_uri` is no
+    /// URL or the verifier is not 43 to 128 characters long, which are mistakes of the caller.
     pub fn authorization_request(
         &self,
         request: &AuthorizationRequest<'_>,
@@ -249,13 +273,15 @@ impl RelyingParty {
         code: &Secret,
         expected: &Expected,
     ) -> Result<SignedIn, SignInError> {
-        let known = self.known()?;
-        let site = &known.site;
+        let site = Arc::clone(&self.known()?.site);
         let tokens = token::exchange(&site.client, &self.http, site.reach, code, expected).await?;
+        let fetches = self.fetches.load(Ordering::Acquire);
+        // Loaded anew: the keys may have been fetched while the exchange was under way.
+        let known = self.known()?;
         let claims = match self.judge(&known, &tokens, expected) {
             // A key that is new, or new under an old id: asked for once, within the budget.
             Err(error @ (IdTokenError::UnknownKey | IdTokenError::Signature)) => {
-                let fresh = self.keys_fetched_again().await.ok_or(error)?;
+                let fresh = self.keys_fetched_since(fetches).await.ok_or(error)?;
                 self.judge(&fresh, &tokens, expected)?
             }
             judged => judged?,

@@ -13,6 +13,7 @@ use super::{
     },
     support::*,
 };
+use crate::secret::Secret;
 
 async fn ready(fake: &FakeProvider) -> Arc<RelyingParty> {
     let party = fake.relying_party(&clock());
@@ -231,6 +232,26 @@ async fn an_id_token_of_the_wire_is_judged_like_any_other() {
         let refused = party.redeem(&code(), &expected()).await.unwrap_err();
         assert_eq!(refused.reason(), reason);
     }
+}
+
+#[tokio::test]
+async fn a_new_secret_takes_over_without_a_new_discovery() {
+    let fake = FakeProvider::start().await;
+    fake.say_metadata(&json!({"token_endpoint_auth_methods_supported": ["client_secret_post"]}));
+    let old = ready(&fake).await;
+    let mut provider = fake.provider();
+    provider.client_secret = Secret::new("the new one".to_owned());
+    let new = relying_party_of(provider.clone(), &clock());
+    new.inherit(&old);
+    assert!(new.redeem(&code(), &expected()).await.is_ok());
+    let sent = form(&fake.asked("/token")[0].body);
+    assert_eq!(sent["client_secret"], "the new one");
+    assert_eq!(fake.asked("/keys").len(), 1);
+    // What another issuer said is not taken over.
+    provider.kind = oidc("http://127.0.0.1:1");
+    let foreign = relying_party_of(provider, &clock());
+    foreign.inherit(&old);
+    assert!(matches!(foreign.status(), ProviderStatus::Waiting { .. }));
 }
 
 #[tokio::test]

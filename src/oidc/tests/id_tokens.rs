@@ -473,3 +473,19 @@ fn no_error_quotes_a_token() {
     }
     assert_eq!(Bench::oidc().judge(&token), "wrong_issuer");
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_token_makes_the_judge_panic(
+        token in "[A-Za-z0-9_.-]{0,200}",
+        name in "[a-z_#]{1,12}",
+        value in "(-?[0-9]{1,25}(\\.[0-9]{1,5})?|\"[^\"\\\\]{0,9}\"|\\[\\]|\\{\\}|null|true)",
+    ) {
+        let bench = Bench::oidc();
+        bench.judge(&token);
+        let usual = claims(&json!({})).to_string();
+        let payload = usual.replacen('{', &format!("{{\"{name}\":{value},"), 1);
+        let header = r#"{"alg":"RS256","kid":"one"}"#;
+        bench.judge(&sign_raw(header, &payload, "RS256", 0));
+    }
+}

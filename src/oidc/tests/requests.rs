@@ -132,6 +132,26 @@ async fn an_unknown_provider_says_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn an_odd_verifier_or_redirect_uri_starts_nothing() {
+    let fake = FakeProvider::start().await;
+    let party = ready(&fake).await;
+    let secrets = Secrets::new();
+    for verifier in ["", "short", &"x".repeat(129)] {
+        let verifier = Secret::new(verifier.to_owned());
+        let request = AuthorizationRequest {
+            pkce_verifier: &verifier,
+            ..secrets.request()
+        };
+        assert!(party.authorization_request(&request).is_err());
+    }
+    let request = AuthorizationRequest {
+        redirect_uri: "/callback",
+        ..secrets.request()
+    };
+    assert!(party.authorization_request(&request).is_err());
+}
+
+#[tokio::test]
 async fn the_issuer_of_an_answer_is_compared_whenever_it_is_there() {
     // S-178, RFC 9207
     let fake = FakeProvider::start().await;
