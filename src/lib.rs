@@ -10,3 +10,4 @@ pub mod pages;
 pub mod secret;
 pub mod session;
 pub mod telemetry;
+pub mod upstream;

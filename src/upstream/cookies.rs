@@ -1,0 +1,121 @@
+//! Our cookies never cross: not to the app, and not from it.
+//!
+//! Cookies are split at `;` alone (RFC 6265 5.4), so that no quote or comma can hide ours inside
+//! another (S-235). A pair counts as ours wherever our name stands in it and whatever its case,
+//! because apps read `=__Host-x=1`, `"__Host-x"=1` and `__HOST-x=1` in ways of their own; the same
+//! goes for a pair that carries our value under another name. Everything else keeps order and bytes.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{
+    HeaderMap, HeaderValue,
+    header::{COOKIE, SET_COOKIE},
+};
+
+/// What the names of all our cookies begin with.
+const OUR_NAME: &[u8] = b"__Host-vestibule";
+
+/// Shorter values are not searched for: a session's is 43 bytes, and whoever presents something
+/// shorter under our name must not be able to cut the app's cookies by it.
+const SHORTEST_SECRET: usize = 32;
+
+/// Cuts our cookies out of the request and joins what is left, in order, into one line.
+///
+/// A request without cookies of ours on a single line is left as it is.
+pub fn cut_from_request(headers: &mut HeaderMap) {
+    let mut lines = headers.get_all(COOKIE).iter();
+    let (Some(first), second) = (lines.next(), lines.next()) else {
+        return;
+    };
+    if second.is_none() && !contains_our_name(first.as_bytes()) {
+        return;
+    }
+    let kept = kept_pairs(headers);
+    headers.remove(COOKIE);
+    if let Some(mut kept) = kept {
+        kept.set_sensitive(true);
+        headers.insert(COOKIE, kept);
+    }
+}
+
+/// Removes every `Set-Cookie` of the app that could set a cookie of ours (S-232).
+pub fn cut_from_answer(headers: &mut HeaderMap) {
+    let is_ours = |line: &HeaderValue| {
+        let line = line.as_bytes();
+        let pair = line.split(|byte| *byte == b';').next().unwrap_or(line);
+        contains_our_name(pair)
+    };
+    if !headers.get_all(SET_COOKIE).iter().any(is_ours) {
+        return;
+    }
+    let kept: Vec<_> = headers
+        .get_all(SET_COOKIE)
+        .iter()
+        .filter(|line| !is_ours(line))
+        .cloned()
+        .collect();
+    headers.remove(SET_COOKIE);
+    for line in kept {
+        headers.append(SET_COOKIE, line);
+    }
+}
+
+fn kept_pairs(headers: &HeaderMap) -> Option<HeaderValue> {
+    let secrets: Vec<&[u8]> = pairs(headers).filter_map(our_secret).collect();
+    let carries_ours = |pair: &[u8]| {
+        contains_our_name(pair) || secrets.iter().any(|secret| contains(pair, secret))
+    };
+    let mut kept = BytesMut::new();
+    for line in headers.get_all(COOKIE) {
+        let mut line_has_begun = false;
+        let pairs = line.as_bytes().split(|byte| *byte == b';');
+        for pair in pairs.filter(|pair| !carries_ours(pair)) {
+            match (kept.is_empty(), line_has_begun) {
+                (true, _) => kept.put_slice(pair.trim_ascii_start()),
+                (false, true) => {
+                    kept.put_u8(b';');
+                    kept.put_slice(pair);
+                }
+                (false, false) => {
+                    kept.put_slice(b"; ");
+                    kept.put_slice(pair.trim_ascii_start());
+                }
+            }
+            line_has_begun = true;
+        }
+    }
+    if kept.trim_ascii().is_empty() {
+        return None;
+    }
+    // Pieces of valid values joined by `; ` are valid; if not, no cookies are the safe reading.
+    HeaderValue::from_maybe_shared(Bytes::from(kept)).ok()
+}
+
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let lines = headers.get_all(COOKIE).iter();
+    lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
+}
+
+/// The value of a pair that bears our name, if it is long enough to be a secret.
+fn our_secret(pair: &[u8]) -> Option<&[u8]> {
+    let at = position_of_our_name(pair)?;
+    let behind = &pair[at + OUR_NAME.len()..];
+    let equals = behind.iter().position(|byte| *byte == b'=')?;
+    let value = behind[equals + 1..].trim_ascii();
+    let value = value.strip_prefix(b"\"").unwrap_or(value);
+    let value = value.strip_suffix(b"\"").unwrap_or(value);
+    (value.len() >= SHORTEST_SECRET).then_some(value)
+}
+
+fn contains_our_name(text: &[u8]) -> bool {
+    position_of_our_name(text).is_some()
+}
+
+fn position_of_our_name(text: &[u8]) -> Option<usize> {
+    text.windows(OUR_NAME.len())
+        .position(|window| window[0] == OUR_NAME[0] && window.eq_ignore_ascii_case(OUR_NAME))
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len())
+        .any(|window| window.first() == part.first() && window == part)
+}

@@ -1,0 +1,153 @@
+//! What can go wrong between us and an app, and whose fault it is.
+//!
+//! No message names the app's address: these texts may end up near a client (S-238).
+
+use std::io;
+
+use http::StatusCode;
+use thiserror::Error;
+
+use super::{headers::HeaderRefusal, lease::Ended};
+
+/// Whose fault it is that a request came to nothing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Blame {
+    /// The client's, or the end of its session.
+    Downstream,
+    /// The app's.
+    Upstream,
+}
+
+/// Why there is no answer of the app to pass on.
+#[derive(Debug, Error)]
+pub enum UpstreamError {
+    /// What came is no answer that can be passed on.
+    #[error("failed to read the app's answer")]
+    BadAnswer(#[source] AnswerFault),
+    /// The connection ended before the head of the answer was there.
+    #[error("the app broke off before its answer began")]
+    BrokenOff(#[source] hyper::Error),
+    /// No connection could be made.
+    #[error("failed to connect to the app")]
+    Connect(#[source] io::Error),
+    /// No connection was made in time.
+    #[error("the app did not accept a connection in time")]
+    ConnectTimeout,
+    /// The head of the answer, or room for the request's body, did not come in time.
+    #[error("the app did not answer in time")]
+    HeadTimeout,
+    /// The lease was over before the answer began.
+    #[error("the session ended before the answer began")]
+    LeaseOver,
+    /// The request is not one that is passed on.
+    #[error("failed to take over the request")]
+    Refused(#[from] HeaderRefusal),
+    /// The client broke off its request.
+    #[error("the client broke off its request")]
+    RequestBody(#[source] hyper::Error),
+    /// The client stopped sending its request.
+    #[error("the client did not go on with its request in time")]
+    RequestTimeout,
+    /// The app switched to a protocol nobody asked for.
+    #[error("the app switched protocols unasked")]
+    UnaskedUpgrade,
+}
+
+/// What is wrong with an answer.
+#[derive(Debug, Error)]
+pub enum AnswerFault {
+    /// The head is none, or is too large.
+    #[error("the head is malformed or too large")]
+    Head(#[source] hyper::Error),
+    /// More than one length, or one that is no number, or one beside a transfer coding.
+    #[error("the length of the body is announced in a way that can be read twice")]
+    Length,
+    /// A transfer coding other than `chunked` alone.
+    #[error("the body has an unknown transfer coding")]
+    TransferCoding,
+}
+
+impl UpstreamError {
+    /// Whose fault it is.
+    #[must_use]
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::LeaseOver | Self::Refused(_) | Self::RequestBody(_) | Self::RequestTimeout => {
+                Blame::Downstream
+            }
+            Self::BadAnswer(_)
+            | Self::BrokenOff(_)
+            | Self::Connect(_)
+            | Self::ConnectTimeout
+            | Self::HeadTimeout
+            | Self::UnaskedUpgrade => Blame::Upstream,
+        }
+    }
+
+    /// What the client is told.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::LeaseOver => StatusCode::UNAUTHORIZED,
+            Self::Refused(_) | Self::RequestBody(_) => StatusCode::BAD_REQUEST,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::ConnectTimeout | Self::HeadTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::BadAnswer(_) | Self::BrokenOff(_) | Self::Connect(_) | Self::UnaskedUpgrade => {
+                StatusCode::BAD_GATEWAY
+            }
+        }
+    }
+
+    /// One stable word for logs, metrics and machine-readable answers.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::BadAnswer(_) => "upstream_bad_answer",
+            Self::BrokenOff(_) => "upstream_broken_off",
+            Self::Connect(_) => "upstream_unreachable",
+            Self::ConnectTimeout => "upstream_connect_timeout",
+            Self::HeadTimeout => "upstream_timeout",
+            Self::LeaseOver => "session_over",
+            Self::Refused(_) => "request_refused",
+            Self::RequestBody(_) => "request_broken_off",
+            Self::RequestTimeout => "request_timeout",
+            Self::UnaskedUpgrade => "upstream_unasked_upgrade",
+        }
+    }
+
+    /// Says what a failed exchange was: a fault of the request's body reaches us through hyper.
+    pub(super) fn of_exchange(error: hyper::Error) -> Self {
+        match body_error_within(&error) {
+            Some(BodyError::Ended(Ended::LeaseOver)) => Self::LeaseOver,
+            Some(BodyError::Ended(Ended::Quiet)) => Self::RequestTimeout,
+            Some(BodyError::BrokenOff(_) | BodyError::Reset) => Self::RequestBody(error),
+            None if error.is_parse() => Self::BadAnswer(AnswerFault::Head(error)),
+            None => Self::BrokenOff(error),
+        }
+    }
+}
+
+fn body_error_within(error: &hyper::Error) -> Option<&BodyError> {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// Why a body ended before its end; never passed off as an end.
+#[derive(Debug, Error)]
+pub enum BodyError {
+    /// The sender of the body broke off.
+    #[error("failed to read the rest of the body")]
+    BrokenOff(#[source] hyper::Error),
+    /// We ended it.
+    #[error("the body was not passed on to its end")]
+    Ended(#[from] Ended),
+    /// The stream of the body was reset as if that were an end.
+    #[error("the body was reset before its end")]
+    Reset,
+}

@@ -1,0 +1,140 @@
+//! The client's request in, the app's answer out: rewritten, sent, streamed.
+//!
+//! Path and query are passed on byte for byte: what the rules matched is what the app gets (S-004).
+
+use std::{sync::Arc, time::Duration};
+
+use http::{
+    Extensions, HeaderMap, HeaderValue, Method, Request, Response, Uri, Version,
+    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use super::{
+    answer_headers::{self, AnswerFacts},
+    body::{AnswerBody, UpstreamBody},
+    client::UpstreamClient,
+    connection_bound,
+    error::UpstreamError,
+    headers::{self, HeaderRefusal, RequestFacts},
+    lease::Lease,
+    removal::RemovalList,
+    target::RouteTarget,
+};
+
+/// How long a client may send nothing in the middle of a body, unless configured.
+pub const DEFAULT_BODY_IDLE: Duration = Duration::from_secs(60);
+
+/// Everything about one request that its own bytes do not say.
+pub struct Forwarding<'a> {
+    /// The connections to send it over.
+    pub client: &'a UpstreamClient,
+    /// Its route.
+    pub target: &'a RouteTarget,
+    /// What never passes from a client.
+    pub removal: &'a RemovalList,
+    /// What the app is told.
+    pub facts: RequestFacts<'a>,
+    /// How long both bodies may stream; forever if absent.
+    pub lease: Option<Arc<dyn Lease>>,
+    /// How long the client may send nothing in the middle of its body.
+    pub body_idle: Duration,
+    /// What the answer's fields depend on.
+    pub answer: AnswerFacts<'a>,
+}
+
+/// Passes a request on and hands back the answer, its body still streaming.
+///
+/// # Errors
+/// Returns [`UpstreamError`] if the request cannot be passed on, or there is no answer to pass back.
+pub async fn forward(
+    request: Request<Incoming>,
+    with: Forwarding<'_>,
+) -> Result<Response<AnswerBody>, UpstreamError> {
+    let Forwarding { client, target, .. } = with;
+    let request = request_for(request, &with)?;
+    let answer = client
+        .send(&target.to, request, target.head_timeout)
+        .await?;
+    Ok(answer_from(answer, &with))
+}
+
+fn request_for(
+    request: Request<Incoming>,
+    with: &Forwarding<'_>,
+) -> Result<Request<UpstreamBody>, HeaderRefusal> {
+    let (mut parts, incoming) = request.into_parts();
+    let body = UpstreamBody::new(
+        incoming,
+        parts.version,
+        with.client.clock().clone(),
+        with.lease.clone(),
+        with.body_idle,
+    );
+    let announced = parts.headers.get(CONTENT_LENGTH).cloned();
+    headers::for_upstream(&mut parts.headers, with.target, with.removal, with.facts)?;
+    frame(&mut parts.headers, &parts.method, &body, announced)?;
+    let path = parts.uri.into_parts().path_and_query;
+    parts.uri = path.map(Uri::from).ok_or(HeaderRefusal::Target)?;
+    parts.version = Version::HTTP_11;
+    parts.extensions = Extensions::new();
+    Ok(Request::from_parts(parts, body))
+}
+
+/// Says where the body ends, in one way and for every method: hyper by itself would drop the body
+/// of a GET whose length it does not know.
+fn frame(
+    headers: &mut HeaderMap,
+    method: &Method,
+    body: &UpstreamBody,
+    announced: Option<HeaderValue>,
+) -> Result<(), HeaderRefusal> {
+    // An identity header of either name would be a fault of the configuration.
+    headers.remove(CONTENT_LENGTH);
+    headers.remove(TRANSFER_ENCODING);
+    let length = if body.is_end_stream() {
+        Some(0)
+    } else {
+        body.size_hint().exact()
+    };
+    let Some(length) = length else {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        return Ok(());
+    };
+    match announced {
+        Some(announced) => {
+            let is_number = announced.as_bytes().iter().all(u8::is_ascii_digit);
+            let text = announced.to_str().ok().filter(|_| is_number);
+            if text.and_then(|text| text.parse().ok()) != Some(length) {
+                return Err(HeaderRefusal::Length);
+            }
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        None if length > 0 || expects_a_length(method) => {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        None => {}
+    }
+    Ok(())
+}
+
+/// Some apps answer 411 to these if they say nothing about a body (RFC 9110 8.6).
+fn expects_a_length(method: &Method) -> bool {
+    matches!(*method, Method::PATCH | Method::POST | Method::PUT)
+}
+
+fn answer_from(mut answer: Response<AnswerBody>, with: &Forwarding<'_>) -> Response<AnswerBody> {
+    // What the app said of its own HTTP version and reason is between it and us.
+    *answer.version_mut() = Version::HTTP_11;
+    answer.extensions_mut().clear();
+    let headers = answer.headers_mut();
+    if connection_bound::refuse_offers(headers) && with.client.shelf(&with.target.to).warns_first()
+    {
+        tracing::warn!(
+            "the app asks for NTLM or Negotiate, which holds for a connection; this is not passed on"
+        );
+    }
+    answer_headers::for_client(headers, with.target, with.answer);
+    answer
+}

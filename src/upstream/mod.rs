@@ -1,0 +1,42 @@
+//! Speaking HTTP/1.1 to the app, and exactly which headers cross in both directions.
+//!
+//! Nothing here decides who may come in: a request that arrives has been let in. What is promised is
+//! that whatever a client sends under the name of a header of ours is removed first, always, and
+//! that ours are set last (design 3.2; RFC 9110 7.6.1, RFC 9112). This module knows no session, no
+//! sign-in and no listener; whether what is streaming may go on it asks a [`Lease`].
+//!
+//! - [`forward`] ties it together: the client's request in, the app's answer out
+//! - [`removal`], [`headers`], [`cookies`], [`identity_header`], `trace`: the request's fields
+//! - [`answer_headers`]: the answer's fields
+//! - [`client`], `pool`: connections to the app; [`body`]: what streams over them
+//! - [`error`]: what can go wrong, and whose fault it is
+
+pub mod answer_headers;
+pub mod body;
+pub mod client;
+mod connection_bound;
+pub mod cookies;
+pub mod error;
+pub mod forward;
+pub mod headers;
+pub mod identity_header;
+pub mod lease;
+mod pool;
+pub mod removal;
+pub mod target;
+mod trace;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    body::{AnswerBody, UpstreamBody},
+    client::UpstreamClient,
+    error::{Blame, UpstreamError},
+    forward::{Forwarding, forward},
+    headers::HeaderRefusal,
+    identity_header::{RenderError, RenderedIdentity, render},
+    lease::Lease,
+    removal::RemovalList,
+    target::{RouteTarget, TargetError},
+};

@@ -1,0 +1,171 @@
+//! Idle connections to one app: the one that came back last is taken first.
+//!
+//! A connection is here only between two exchanges that were whole on both sides; whatever is in
+//! doubt is closed instead (S-095, S-096). Dropping a [`Connection`] closes it at once.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use hyper::client::conn::http1::SendRequest;
+use tokio::task::AbortHandle;
+
+use super::body::UpstreamBody;
+use crate::clock::Clock;
+
+/// Most idle connections to one app and data thread: as many as requests may be under way at once.
+const MAX_IDLE: usize = 1024;
+
+/// How long a connection may lie idle.
+const LONGEST_IDLE: Duration = Duration::from_secs(60);
+
+/// How often those that have lain too long are closed.
+const SWEEP_EVERY: Duration = Duration::from_secs(15);
+
+/// How long hyper may take to finish with a connection whose exchange is over.
+const LONGEST_SETTLING: Duration = Duration::from_secs(1);
+
+/// An open connection to an app, and the task that drives it.
+pub(super) struct Connection {
+    pub(super) sender: SendRequest<UpstreamBody>,
+    driver: AbortHandle,
+    is_reusable: bool,
+}
+
+impl Connection {
+    pub(super) fn new(sender: SendRequest<UpstreamBody>, driver: AbortHandle) -> Self {
+        Self {
+            sender,
+            driver,
+            is_reusable: true,
+        }
+    }
+
+    /// Nobody else may use it after this exchange.
+    pub(super) fn spoil(&mut self) {
+        self.is_reusable = false;
+    }
+}
+
+/// With its driver the socket goes, also when the app is still sending or being sent to.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").finish_non_exhaustive()
+    }
+}
+
+/// The idle connections to one app.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    clock: Clock,
+    idle: Mutex<Idle>,
+    has_warned: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Idle {
+    /// Those that came back last are last.
+    connections: Vec<(Duration, Connection)>,
+    has_sweeper: bool,
+}
+
+impl Shelf {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            idle: Mutex::default(),
+            has_warned: AtomicBool::new(false),
+        }
+    }
+
+    /// The idle connection that was used last, if there is one that can be used.
+    pub(super) fn take(&self) -> Option<Connection> {
+        let now = self.clock.now().monotonic;
+        let mut idle = self.lock();
+        while let Some((since, connection)) = idle.connections.pop() {
+            if now.saturating_sub(since) >= LONGEST_IDLE {
+                // All that are left have lain here longer still.
+                idle.connections.clear();
+                return None;
+            }
+            if !connection.sender.is_closed() && connection.sender.is_ready() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Takes back a connection after a whole exchange, once hyper is done with it.
+    pub(super) fn put_back(shelf: &Arc<Self>, mut connection: Connection) {
+        if !connection.is_reusable || connection.sender.is_closed() {
+            return;
+        }
+        if connection.sender.is_ready() {
+            shelf.keep(connection);
+            return;
+        }
+        // Its driver runs on another thread, or has not come to its end of this exchange yet.
+        let shelf = Arc::clone(shelf);
+        tokio::spawn(async move {
+            let settling = tokio::time::timeout(LONGEST_SETTLING, connection.sender.ready());
+            if matches!(settling.await, Ok(Ok(()))) {
+                shelf.keep(connection);
+            }
+        });
+    }
+
+    /// Whether this is the first time that something is worth a warning about this app.
+    pub(super) fn warns_first(&self) -> bool {
+        !self.has_warned.swap(true, Ordering::Relaxed)
+    }
+
+    fn keep(self: &Arc<Self>, connection: Connection) {
+        let now = self.clock.now().monotonic;
+        let mut idle = self.lock();
+        if idle.connections.len() < MAX_IDLE {
+            idle.connections.push((now, connection));
+        }
+        if !idle.has_sweeper {
+            idle.has_sweeper = true;
+            drop(idle);
+            tokio::spawn(sweep(Arc::downgrade(self), self.clock.clone()));
+        }
+    }
+
+    /// Closes what has lain too long; says whether anything is left.
+    fn sweep(&self) -> bool {
+        let now = self.clock.now().monotonic;
+        let mut idle = self.lock();
+        idle.connections.retain(|(since, connection)| {
+            now.saturating_sub(*since) < LONGEST_IDLE && !connection.sender.is_closed()
+        });
+        idle.has_sweeper = !idle.connections.is_empty();
+        idle.has_sweeper
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs as long as there are idle connections and somebody who could use them.
+async fn sweep(shelf: std::sync::Weak<Shelf>, clock: Clock) {
+    loop {
+        clock.sleep(SWEEP_EVERY).await;
+        match shelf.upgrade() {
+            Some(shelf) if shelf.sweep() => {}
+            _ => return,
+        }
+    }
+}

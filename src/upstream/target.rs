@@ -1,0 +1,80 @@
+//! Where a route's requests go and under which names: everything that is the same for all of them.
+//!
+//! Built once when the routes are; a request clones counted references.
+
+use std::time::Duration;
+
+use http::{HeaderValue, header::InvalidHeaderValue};
+use thiserror::Error;
+
+use super::{answer_headers::AnswerRemoval, removal::FoldedNames};
+use crate::{
+    config::route::{HostHeader, Route, UpstreamAddress},
+    identity::RouteId,
+};
+
+/// A route whose names cannot stand in a header; the configuration's checks come before.
+#[derive(Debug, Error)]
+#[error("the public address or `host` of route `{route}` cannot stand in a header")]
+pub struct TargetError {
+    route: RouteId,
+    #[source]
+    source: InvalidHeaderValue,
+}
+
+/// One route, as the way to its app needs it.
+#[derive(Clone, Debug)]
+pub struct RouteTarget {
+    /// Where the app is.
+    pub to: UpstreamAddress,
+    /// From the request's end to the head of the answer.
+    pub head_timeout: Duration,
+    /// `Host` as the app sees it.
+    pub(super) host: HeaderValue,
+    /// The public host, with its port unless that is 443.
+    pub(super) public_host: HeaderValue,
+    pub(super) answer_removal: AnswerRemoval,
+}
+
+impl RouteTarget {
+    /// Prepares a route.
+    ///
+    /// # Errors
+    /// Returns [`TargetError`] if its public address or its `host` holds a byte that no header can.
+    pub fn new(route: &Route) -> Result<Self, TargetError> {
+        let value = |text: &str| {
+            HeaderValue::from_str(text).map_err(|source| TargetError {
+                route: route.id.clone(),
+                source,
+            })
+        };
+        let public_host = value(&route.from.authority.in_https_url())?;
+        let host = match &route.upstream.host {
+            HostHeader::Literal(host) => value(host)?,
+            HostHeader::Preserve => public_host.clone(),
+            HostHeader::Upstream => value(&authority_of(&route.to))?,
+        };
+        let identity = route.identity.headers.iter();
+        let identity = FoldedNames::new(identity.map(|it| it.name.as_str().as_bytes()));
+        Ok(Self {
+            to: route.to.clone(),
+            head_timeout: route.upstream.timeout,
+            host,
+            public_host,
+            answer_removal: AnswerRemoval::new(identity),
+        })
+    }
+}
+
+fn authority_of(to: &UpstreamAddress) -> String {
+    let host = if to.host.contains(':') && !to.host.starts_with('[') {
+        format!("[{}]", to.host)
+    } else {
+        to.host.clone()
+    };
+    if to.port == 80 {
+        host
+    } else {
+        format!("{host}:{}", to.port)
+    }
+}

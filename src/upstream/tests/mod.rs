@@ -1,0 +1,1 @@
+//! Tests of what crosses, rule by rule and byte by byte.
