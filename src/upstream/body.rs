@@ -22,7 +22,7 @@ use hyper::body::Incoming;
 use super::{
     error::BodyError,
     lease::{Ended, Lease, Watch},
-    pool::{Connection, Shelf},
+    pool::{Connection, Pool},
 };
 use crate::clock::Clock;
 
@@ -144,7 +144,7 @@ pub struct AnswerBody {
     state: State,
     /// Gone once the body has ended.
     connection: Option<Connection>,
-    shelf: Arc<Shelf>,
+    pool: Arc<Pool>,
     /// That of the request's body, which may still be under way.
     request: Option<Arc<Progress>>,
     watch: Watch,
@@ -154,14 +154,14 @@ impl AnswerBody {
     pub(super) fn new(
         incoming: Incoming,
         connection: Connection,
-        shelf: Arc<Shelf>,
+        pool: Arc<Pool>,
         request: Option<Arc<Progress>>,
         watch: Watch,
     ) -> Self {
         let mut body = Self {
             state: State::Open(incoming),
             connection: Some(connection),
-            shelf,
+            pool,
             request,
             watch,
         };
@@ -182,7 +182,7 @@ impl AnswerBody {
             .as_ref()
             .is_none_or(|request| request.is_sent())
         {
-            Shelf::put_back(&self.shelf, connection);
+            Pool::put_back(&self.pool, connection);
         }
     }
 

@@ -27,7 +27,7 @@ use super::{
     connection_bound,
     error::{AnswerFault, UpstreamError},
     lease::Watch,
-    pool::{Connection, Shelf},
+    pool::{Connection, Pool},
 };
 use crate::{clock::Clock, config::route::UpstreamAddress};
 
@@ -35,7 +35,7 @@ use crate::{clock::Clock, config::route::UpstreamAddress};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an app may take between two pieces of an answer, or to take a piece of a request.
-const LONGEST_QUIET: Duration = Duration::from_secs(300);
+const LONGEST_QUIET: Duration = Duration::from_mins(5);
 
 /// Largest head of an answer.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -47,7 +47,7 @@ const MAX_FIELDS: usize = 256;
 #[derive(Clone, Debug)]
 pub struct UpstreamClient {
     clock: Clock,
-    shelves: Arc<Mutex<HashMap<UpstreamAddress, Arc<Shelf>>>>,
+    pools: Arc<Mutex<HashMap<UpstreamAddress, Arc<Pool>>>>,
 }
 
 impl UpstreamClient {
@@ -56,7 +56,7 @@ impl UpstreamClient {
     pub fn new(clock: Clock) -> Self {
         Self {
             clock,
-            shelves: Arc::default(),
+            pools: Arc::default(),
         }
     }
 
@@ -79,7 +79,7 @@ impl UpstreamClient {
         request: Request<UpstreamBody>,
         head_timeout: Duration,
     ) -> Result<Response<AnswerBody>, UpstreamError> {
-        let shelf = self.shelf(to);
+        let pool = self.pool(to);
         let exchange = Exchange {
             clock: &self.clock,
             head_timeout,
@@ -87,7 +87,7 @@ impl UpstreamClient {
         };
         let lease = request.body().lease();
         let is_bound = connection_bound::is_asked_for(request.headers());
-        let (answer, mut connection) = exchange.run(&shelf, to, request).await?;
+        let (answer, mut connection) = exchange.run(&pool, to, request).await?;
         let answer = readable(answer)?;
         if is_bound || connection_bound::is_offered(answer.headers()) {
             connection.spoil();
@@ -102,18 +102,18 @@ impl UpstreamClient {
             return Err(UpstreamError::LeaseOver);
         }
         let request = exchange.progress;
-        Ok(answer.map(|incoming| AnswerBody::new(incoming, connection, shelf, request, watch)))
+        Ok(answer.map(|incoming| AnswerBody::new(incoming, connection, pool, request, watch)))
     }
 
     /// The idle connections to one app.
-    pub(super) fn shelf(&self, to: &UpstreamAddress) -> Arc<Shelf> {
-        let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shelf) = shelves.get(to) {
-            return Arc::clone(shelf);
+    pub(super) fn pool(&self, to: &UpstreamAddress) -> Arc<Pool> {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = pools.get(to) {
+            return Arc::clone(pool);
         }
-        let shelf = Arc::new(Shelf::new(self.clock.clone()));
-        shelves.insert(to.clone(), Arc::clone(&shelf));
-        shelf
+        let pool = Arc::new(Pool::new(self.clock.clone()));
+        pools.insert(to.clone(), Arc::clone(&pool));
+        pool
     }
 }
 
@@ -127,11 +127,11 @@ struct Exchange<'a> {
 impl Exchange<'_> {
     async fn run(
         &self,
-        shelf: &Shelf,
+        pool: &Pool,
         to: &UpstreamAddress,
         mut request: Request<UpstreamBody>,
     ) -> Result<(Response<Incoming>, Connection), UpstreamError> {
-        if let Some(mut idle) = shelf.take() {
+        if let Some(mut idle) = pool.take() {
             match self.attempt(&mut idle.sender, request).await {
                 Ok(answer) => return Ok((answer, idle)),
                 Err(Failure::Final(error)) => return Err(error),
@@ -181,12 +181,12 @@ impl Exchange<'_> {
                 LONGEST_QUIET
             };
             let end = progress.moved_at().saturating_add(limit);
-            let now = self.clock.now().monotonic;
-            if now >= end {
+            let left = end.saturating_sub(self.clock.now().monotonic);
+            if left.is_zero() {
                 return;
             }
             // A request that becomes whole in the meantime has the head's time from then on.
-            let wait = (end - now).min(self.head_timeout.max(Duration::from_millis(1)));
+            let wait = left.min(self.head_timeout.max(Duration::from_millis(1)));
             self.clock.sleep(wait).await;
         }
     }

@@ -24,7 +24,7 @@ use super::{
 };
 
 /// How long a client may send nothing in the middle of a body, unless configured.
-pub const DEFAULT_BODY_IDLE: Duration = Duration::from_secs(60);
+pub const DEFAULT_BODY_IDLE: Duration = Duration::from_mins(1);
 
 /// Everything about one request that its own bytes do not say.
 pub struct Forwarding<'a> {
@@ -129,8 +129,7 @@ fn answer_from(mut answer: Response<AnswerBody>, with: &Forwarding<'_>) -> Respo
     *answer.version_mut() = Version::HTTP_11;
     answer.extensions_mut().clear();
     let headers = answer.headers_mut();
-    if connection_bound::refuse_offers(headers) && with.client.shelf(&with.target.to).warns_first()
-    {
+    if connection_bound::refuse_offers(headers) && with.client.pool(&with.target.to).warns_first() {
         tracing::warn!(
             "the app asks for NTLM or Negotiate, which holds for a connection; this is not passed on"
         );

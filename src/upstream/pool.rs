@@ -22,7 +22,7 @@ use crate::clock::Clock;
 const MAX_IDLE: usize = 1024;
 
 /// How long a connection may lie idle.
-const LONGEST_IDLE: Duration = Duration::from_secs(60);
+const LONGEST_IDLE: Duration = Duration::from_mins(1);
 
 /// How often those that have lain too long are closed.
 const SWEEP_EVERY: Duration = Duration::from_secs(15);
@@ -67,7 +67,7 @@ impl fmt::Debug for Connection {
 
 /// The idle connections to one app.
 #[derive(Debug)]
-pub(super) struct Shelf {
+pub(super) struct Pool {
     clock: Clock,
     idle: Mutex<Idle>,
     has_warned: AtomicBool,
@@ -80,7 +80,7 @@ struct Idle {
     has_sweeper: bool,
 }
 
-impl Shelf {
+impl Pool {
     pub(super) fn new(clock: Clock) -> Self {
         Self {
             clock,
@@ -107,20 +107,20 @@ impl Shelf {
     }
 
     /// Takes back a connection after a whole exchange, once hyper is done with it.
-    pub(super) fn put_back(shelf: &Arc<Self>, mut connection: Connection) {
+    pub(super) fn put_back(pool: &Arc<Self>, mut connection: Connection) {
         if !connection.is_reusable || connection.sender.is_closed() {
             return;
         }
         if connection.sender.is_ready() {
-            shelf.keep(connection);
+            pool.keep(connection);
             return;
         }
         // Its driver runs on another thread, or has not come to its end of this exchange yet.
-        let shelf = Arc::clone(shelf);
+        let pool = Arc::clone(pool);
         tokio::spawn(async move {
             let settling = tokio::time::timeout(LONGEST_SETTLING, connection.sender.ready());
             if matches!(settling.await, Ok(Ok(()))) {
-                shelf.keep(connection);
+                pool.keep(connection);
             }
         });
     }
@@ -160,11 +160,11 @@ impl Shelf {
 }
 
 /// Runs as long as there are idle connections and somebody who could use them.
-async fn sweep(shelf: std::sync::Weak<Shelf>, clock: Clock) {
+async fn sweep(pool: std::sync::Weak<Pool>, clock: Clock) {
     loop {
         clock.sleep(SWEEP_EVERY).await;
-        match shelf.upgrade() {
-            Some(shelf) if shelf.sweep() => {}
+        match pool.upgrade() {
+            Some(pool) if pool.sweep() => {}
             _ => return,
         }
     }
