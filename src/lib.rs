@@ -2,6 +2,8 @@
 
 pub mod clock;
 pub mod config;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod identity;
 pub mod key_ring;
 pub mod listener;

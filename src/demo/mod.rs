@@ -1,0 +1,13 @@
+//! `vestibule demo`: an emulated Entra tenant and two legacy apps to try the whole thing with.
+//!
+//! Everything here binds loopback and nothing else, and nothing outside this folder (and the verb
+//! that starts it) may use it: it is no part of what serves people. The tests use it as well.
+
+pub mod certificate;
+mod server;
+pub mod tenant;
+mod text;
+
+#[cfg(test)]
+mod client;
+
