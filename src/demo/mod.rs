@@ -3,7 +3,11 @@
 //! Everything here binds loopback and nothing else, and nothing outside this folder (and the verb
 //! that starts it) may use it: it is no part of what serves people. The tests use it as well.
 
+pub mod apps;
 pub mod certificate;
+pub mod files;
+mod introduction;
+mod run;
 mod server;
 pub mod tenant;
 mod text;
@@ -11,3 +15,4 @@ mod text;
 #[cfg(test)]
 mod client;
 
+pub use run::{Addresses, DEFAULT_PORT, Demo, DemoError, DemoSettings};
