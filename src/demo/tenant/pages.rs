@@ -30,7 +30,7 @@ const CONTINUE: &str = "const on=()=>location.replace(document.getElementById('o
 <style>{{ style|safe }}</style>
 </head>
 <body>
-<header><p>Emulated Microsoft Entra ID <span>demo, no real accounts</span></p></header>
+<header><p><strong>Emulated Microsoft Entra ID</strong> — demo, no real accounts</p></header>
 <main>
 {{ content|safe }}
 </main>
@@ -199,7 +199,7 @@ pub(super) fn signing_out(frames: &[String], target: Option<&str>) -> Answer {
 pub(super) fn signed_out() -> Answer {
     let content = Message {
         heading: "You signed out of your account",
-        text: "It is a good idea to close all browser windows.",
+        text: "You can close this window.",
         code: None,
     };
     page(StatusCode::OK, "Signed out", &content, None)
@@ -218,16 +218,11 @@ pub(super) fn form_post(target: &str, pairs: &[(&str, &str)]) -> Answer {
 /// A failure that stays here, as many do at Entra ID.
 pub(super) fn fault(fault: &Fault) -> Answer {
     let content = Message {
-        heading: "Sorry, but we’re having trouble signing you in",
-        text: "What follows is what the real service would tell your administrator.",
+        heading: "This sign-in cannot go on",
+        text: "The real service would leave you here as well. An administrator can look up the number:",
         code: Some(&fault.headline()),
     };
-    page(
-        StatusCode::BAD_REQUEST,
-        "Trouble signing in",
-        &content,
-        None,
-    )
+    page(StatusCode::BAD_REQUEST, "Sign-in failed", &content, None)
 }
 
 /// There is nothing at this address.

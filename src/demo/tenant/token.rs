@@ -112,7 +112,7 @@ fn authenticate(
         return Err(Fault::new(
             "invalid_client",
             7_000_218,
-            "The request body must contain 'client_assertion' or 'client_secret'.",
+            "The request has neither 'client_secret' nor 'client_assertion'.",
         ));
     };
     if client.secret.matches(secret.expose()) {
