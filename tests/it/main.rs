@@ -1,0 +1,5 @@
+//! Everything with a socket, and what holds for the crate as a whole: one binary, one module a topic.
+
+// Helpers count as test code for clippy: they may unwrap.
+#[cfg(test)]
+mod layering;
