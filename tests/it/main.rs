@@ -3,3 +3,7 @@
 // Helpers count as test code for clippy: they may unwrap.
 #[cfg(test)]
 mod layering;
+#[cfg(test)]
+mod session_store;
+#[cfg(test)]
+mod support;

@@ -1,0 +1,3 @@
+//! What the tests stand on: servers and clients of their own, on loopback, that can lie.
+
+pub(crate) mod clock;
