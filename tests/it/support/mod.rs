@@ -5,6 +5,7 @@
 
 pub(crate) mod client;
 pub(crate) mod clock;
+pub(crate) mod issuer;
 pub(crate) mod pki;
 mod server;
 pub(crate) mod upstream;
