@@ -1,0 +1,255 @@
+//! The application itself, booted in this process from real files, on a clock of the test's.
+
+use std::{
+    fmt::Write,
+    fs,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tempfile::TempDir;
+use vestibule::{
+    app::{self, Running},
+    clock::ManualClock,
+    config::finding::Finding,
+    session::SessionStore,
+};
+
+use super::{
+    client::{self, Browser, raw_tls::RawTls},
+    clock,
+    issuer::{CLIENT_ID, CLIENT_SECRET, Issuer},
+    pki::{self, Pki, write_private},
+};
+
+/// Something with an address that a route can lead to.
+pub(crate) trait Upstream {
+    fn address(&self) -> SocketAddr;
+}
+
+impl Upstream for super::upstream::Echo {
+    fn address(&self) -> SocketAddr {
+        self.address()
+    }
+}
+
+impl Upstream for super::upstream::Raw {
+    fn address(&self) -> SocketAddr {
+        self.address()
+    }
+}
+
+/// For routes whose app is somewhere else, or nowhere.
+impl Upstream for SocketAddr {
+    fn address(&self) -> SocketAddr {
+        *self
+    }
+}
+
+/// Builds a [`Vestibule`]: what is written here becomes the operator's files.
+pub(crate) struct Builder {
+    time: ManualClock,
+    folder: TempDir,
+    pki: Pki,
+    port: u16,
+    hosts: Vec<String>,
+    routes: Vec<String>,
+    main: String,
+    environment: Vec<(String, String)>,
+}
+
+/// An application without routes and providers that goes by a clock of its own.
+pub(crate) fn new() -> Builder {
+    at(&clock::manual())
+}
+
+/// An application without routes and providers that goes by `time`.
+pub(crate) fn at(time: &ManualClock) -> Builder {
+    let port = free_port();
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["config/routes.d", "certs", "secrets"] {
+        fs::create_dir_all(folder.path().join(name)).unwrap();
+    }
+    Builder {
+        time: time.clone(),
+        main: format!("[listen]\nhttps = \"127.0.0.1:{port}\"\nworkers = 2\ngrace = \"1s\"\n"),
+        pki: pki::fresh(),
+        hosts: Vec::new(),
+        routes: Vec::new(),
+        environment: Vec::new(),
+        folder,
+        port,
+    }
+}
+
+/// `from` names the port, so it has to be known before anything listens.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+impl Builder {
+    /// A route `id` for all of `host` (`wiki.example`, or `erp.example/app` for a part of it).
+    ///
+    /// `rules` is TOML that stands after `from` and `to`: `allow = "signed-in"`, and tables.
+    pub(crate) fn route(mut self, id: &str, host: &str, rules: &str, to: &impl Upstream) -> Self {
+        let (name, prefix) = host.split_once('/').unwrap_or((host, ""));
+        let slash = if prefix.is_empty() { "" } else { "/" };
+        let from = format!("https://{name}:{}{slash}{prefix}", self.port);
+        let to = to.address();
+        self.hosts.push(name.to_owned());
+        self.routes.push(id.to_owned());
+        let text = format!("from = \"{from}\"\nto = \"http://{to}\"\n{rules}\n");
+        fs::write(self.route_file(id), text).unwrap();
+        self
+    }
+
+    /// Signs people in at `issuer`, as `[idp.NAME]`.
+    pub(crate) fn provider(mut self, name: &str, issuer: &Issuer) -> Self {
+        let secret = self.secret_file(name);
+        let authority = issuer.authority();
+        write!(
+            self.main,
+            "[idp.{name}]\nissuer = \"{authority}\"\nclient_id = \"{CLIENT_ID}\"\n\
+             client_secret_file = \"{secret}\"\n"
+        )
+        .unwrap();
+        self
+    }
+
+    /// Signs people in at `issuer`, as `[entra]`.
+    pub(crate) fn entra(mut self, issuer: &Issuer) -> Self {
+        let secret = self.secret_file("entra");
+        let authority = issuer.authority();
+        write!(
+            self.main,
+            "[entra]\nendpoint = \"{authority}\"\nclient_id = \"{CLIENT_ID}\"\n\
+             client_secret_file = \"{secret}\"\n"
+        )
+        .unwrap();
+        self
+    }
+
+    /// More lines for the main file; they follow the last table so far.
+    pub(crate) fn main(mut self, toml: &str) -> Self {
+        writeln!(self.main, "{toml}").unwrap();
+        self
+    }
+
+    /// One environment variable; the process's own are never read.
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// What `check` says about these files; nothing is started.
+    pub(crate) fn findings(self) -> Vec<Finding> {
+        self.write_rest();
+        app::prepare(&self.config_dir(), &self.environment).findings
+    }
+
+    /// Boots it.
+    ///
+    /// # Panics
+    /// If the files cannot be served; the findings are in the message.
+    pub(crate) fn run(self) -> Vestibule {
+        self.write_rest();
+        let prepared = app::prepare(&self.config_dir(), &self.environment);
+        let findings: Vec<_> = prepared.findings.iter().map(ToString::to_string).collect();
+        let ready = prepared.ready.unwrap_or_else(|| panic!("{findings:#?}"));
+        let running = app::start(ready, self.time.clock()).unwrap();
+        assert_eq!(running.https().port(), self.port);
+        Vestibule {
+            running: Some(running),
+            built: self,
+        }
+    }
+
+    fn write_rest(&self) {
+        fs::write(self.config_dir().join("vestibule.toml"), &self.main).unwrap();
+        for host in &self.hosts {
+            let leaf = self.pki.leaf(&[host]);
+            leaf.write(&self.folder.path().join("certs"), host);
+        }
+    }
+
+    fn secret_file(&self, name: &str) -> String {
+        let file = self.folder.path().join("secrets").join(name);
+        write_private(&file, &format!("{CLIENT_SECRET}\n"));
+        file.to_str().unwrap().to_owned()
+    }
+
+    fn config_dir(&self) -> PathBuf {
+        self.folder.path().join("config")
+    }
+
+    fn route_file(&self, id: &str) -> PathBuf {
+        self.config_dir().join(format!("routes.d/{id}.toml"))
+    }
+}
+
+/// A running application.
+pub(crate) struct Vestibule {
+    /// `None` once it was stopped.
+    running: Option<Running>,
+    built: Builder,
+}
+
+impl Vestibule {
+    /// `https://HOST:PORT/PATH` on this application.
+    pub(crate) fn url(&self, host: &str, path: &str) -> String {
+        format!("https://{host}:{}{path}", self.built.port)
+    }
+
+    /// A browser that trusts its certificates and goes by its clock.
+    pub(crate) fn browser(&self) -> Browser {
+        client::browser(&self.built.pki, self.built.time.clock())
+    }
+
+    /// A client for raw bytes that names `host` in the handshake.
+    pub(crate) fn raw(&self, host: &str) -> RawTls {
+        client::raw_tls::raw_tls(self.running().https(), host, &self.built.pki)
+    }
+
+    /// `HOST:PORT`, for a raw `Host` line.
+    pub(crate) fn authority(&self, host: &str) -> String {
+        format!("{host}:{}", self.built.port)
+    }
+
+    pub(crate) fn time(&self) -> &ManualClock {
+        &self.built.time
+    }
+
+    pub(crate) fn pki(&self) -> &Pki {
+        &self.built.pki
+    }
+
+    /// The folder above `config`, with `certs` and `secrets`.
+    pub(crate) fn folder(&self) -> &Path {
+        self.built.folder.path()
+    }
+
+    pub(crate) fn ops(&self) -> Option<SocketAddr> {
+        self.running().ops()
+    }
+
+    pub(crate) fn sessions(&self) -> Arc<dyn SessionStore> {
+        self.running().sessions()
+    }
+
+    pub(crate) fn metrics(&self) -> String {
+        self.running().metrics_text()
+    }
+
+    /// Stops it softly and waits for the end; its files stay until it is dropped.
+    pub(crate) async fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop().await;
+        }
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().expect("it was not stopped yet")
+    }
+}
