@@ -12,6 +12,7 @@ const LEAVES: &[&str] = &[
     "config",
     "head_guard",
     "identity",
+    "key_ring",
     "secret",
     "telemetry",
 ];
