@@ -8,7 +8,7 @@ use super::finding::Place;
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(20);
 
 /// What `Strict-Transport-Security` promises unless configured: one day.
-pub const DEFAULT_HSTS: Duration = Duration::from_secs(24 * 60 * 60);
+pub const DEFAULT_HSTS: Duration = Duration::from_hours(24);
 
 /// `[listen]`, resolved.
 #[derive(Clone, Debug)]

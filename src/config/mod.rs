@@ -4,16 +4,35 @@
 //! [`route`] and [`session`] are *resolved*: defaults are filled in, secrets are read, relative paths
 //! are absolute, and whatever could be wrong has been found wrong by [`load`] and [`check`] before.
 
+mod addresses;
+mod certificate_files;
 pub mod check;
+mod defaults;
+mod document;
+mod environment;
 pub mod finding;
 pub mod listener;
 pub mod load;
+#[cfg(test)]
+mod load_tests;
+mod path_pattern;
 pub mod provider;
+mod provider_addresses;
+mod providers;
 pub mod route;
+mod routes_file;
+pub mod schema;
+mod sections;
 pub mod session;
 mod spans;
+mod template;
+mod values;
+mod walk;
 
 use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use self::{
     listener::{Listen, TlsFiles},
@@ -21,6 +40,7 @@ use self::{
     route::Route,
     session::SessionLimits,
 };
+use crate::identity::ProviderName;
 
 /// Everything the operator configured, resolved.
 #[derive(Clone, Debug)]
@@ -43,8 +63,19 @@ pub struct Config {
     pub routes: Vec<Route>,
 }
 
+impl Config {
+    /// The provider of this name.
+    #[must_use]
+    pub fn provider(&self, name: &ProviderName) -> Option<&Provider> {
+        self.providers
+            .iter()
+            .find(|provider| provider.name == *name)
+    }
+}
+
 /// `[log] access`: the form of the line that every request leaves.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+#[serde(rename_all = "lowercase")]
 pub enum AccessLog {
     /// One JSON object a line (the default).
     #[default]

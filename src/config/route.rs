@@ -6,7 +6,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use http::{HeaderName, Method};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
+use super::finding::Place;
 use crate::identity::{ProviderName, RouteId};
 
 /// One route, resolved.
@@ -38,6 +41,8 @@ pub struct Route {
     pub upstream: UpstreamRules,
     /// Whom to ask, for our pages.
     pub help: Help,
+    /// Where `from` was written, for findings about the route.
+    pub place: Place,
 }
 
 /// Host (with port) of an address, in the one form that is compared: lower case, port always there.
@@ -102,7 +107,8 @@ pub struct Rules {
 }
 
 /// Whether guests of the tenant may come in.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+#[serde(rename_all = "lowercase")]
 pub enum Guests {
     /// As anybody else, by the rules.
     Allow,
@@ -130,7 +136,8 @@ pub enum PathPattern {
 }
 
 /// What a page view without a session gets.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+#[serde(rename_all = "lowercase")]
 pub enum BrowserAnswer {
     /// The sign-in page in place, with status 401; keeps the fragment.
     Page,
@@ -138,6 +145,7 @@ pub enum BrowserAnswer {
     #[default]
     Redirect,
     /// 401, as any other client.
+    #[serde(rename = "401")]
     Unauthorized,
 }
 
@@ -207,7 +215,8 @@ pub enum Placeholder {
 }
 
 /// How a value is written into a header.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+#[serde(rename_all = "lowercase")]
 pub enum Encoding {
     /// UTF-8 with everything outside 0x20-0x7E, `%`, edge blanks, and in lists the separator,
     /// percent-encoded (the default).
@@ -237,7 +246,7 @@ pub enum HostHeader {
 }
 
 /// How long an app may take to the head of its answer unless configured.
-pub const DEFAULT_UPSTREAM_TIMEOUT: Duration = Duration::from_secs(60);
+pub const DEFAULT_UPSTREAM_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Whom to ask.
 #[derive(Clone, Debug, Default)]

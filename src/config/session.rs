@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 /// Twenty-four hours: no session is ever older.
-pub const MAX_SESSION_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+pub const MAX_SESSION_LIFETIME: Duration = Duration::from_hours(24);
 
 /// How many sessions are kept unless configured.
 pub const DEFAULT_SESSION_CAPACITY: u64 = 1_000_000;

@@ -1,0 +1,368 @@
+//! Addresses as they are written: of an app towards people, and of the app itself.
+//!
+//! An address is accepted in one form only, so that what is compared has no second spelling. Nothing
+//! here resolves a name. Source: RFC 3986 3, <https://www.rfc-editor.org/rfc/rfc3986#section-3>.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use url::Host;
+
+use super::{
+    route::{Authority, From, HostHeader, UpstreamAddress},
+    values::{Fault, Format, shown},
+};
+
+impl Format for From {
+    const NAME: &'static str = "public-address";
+    const ALLOWED: &'static str = "write the address people type: \"https://app.example.com\", with \
+                                   a port or a path if need be: \"https://app.example.com:8443/app\"";
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let fault = |why: &str| Fault::new(format!("{} {why}", shown_url(text)), Self::ALLOWED);
+        let rest = without_scheme(text, "https://")
+            .ok_or_else(|| fault("does not begin with https://"))?;
+        if rest.contains(['?', '#']) {
+            return Err(fault("has a query or a fragment"));
+        }
+        let (authority, path) = rest
+            .find('/')
+            .map_or((rest, ""), |slash| rest.split_at(slash));
+        let (host, port) =
+            host_and_port(authority).map_err(|why| refused(text, &why, Self::ALLOWED))?;
+        let prefix = path.strip_suffix('/').unwrap_or(path);
+        if !path.is_empty() {
+            plain_path(path).map_err(fault)?;
+            if prefix.contains('*') {
+                return Err(fault(
+                    "has a wildcard; a prefix holds everything below it anyway",
+                ));
+            }
+            if is_ours(prefix) {
+                return Err(fault("lies below /.vestibule/, which is vestibule's own"));
+            }
+        }
+        Ok(Self {
+            authority: Authority {
+                host,
+                port: port.unwrap_or(443),
+            },
+            prefix: prefix.to_owned(),
+        })
+    }
+}
+
+impl Format for UpstreamAddress {
+    const NAME: &'static str = "upstream-address";
+    const ALLOWED: &'static str = "this version speaks plain HTTP to one address: write \
+                                   \"http://host\" or \"http://host:port\", without a path";
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let fault = |why: &str| Fault::new(format!("{} {why}", shown_url(text)), Self::ALLOWED);
+        let rest =
+            without_scheme(text, "http://").ok_or_else(|| fault("does not begin with http://"))?;
+        if rest.contains(['/', '?', '#']) {
+            return Err(fault("has something behind the host"));
+        }
+        let (canonical, port) =
+            host_and_port(rest).map_err(|why| refused(text, &why, Self::ALLOWED))?;
+        let host = if canonical.starts_with('[') {
+            canonical
+        } else {
+            rest.get(..canonical.len()).unwrap_or(&canonical).to_owned()
+        };
+        Ok(Self {
+            host,
+            port: port.unwrap_or(80),
+        })
+    }
+}
+
+impl Format for HostHeader {
+    const NAME: &'static str = "host-header";
+    const ALLOWED: &'static str =
+        "write \"preserve\", \"upstream\", or the host the app wants to see";
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        match text {
+            "preserve" => Ok(Self::Preserve),
+            "upstream" => Ok(Self::Upstream),
+            _ => host_and_port(text)
+                .map(|_| Self::Literal(text.to_owned()))
+                .map_err(|why| refused(text, &why, Self::ALLOWED)),
+        }
+    }
+}
+
+/// The domain of an e-mail address, in lower case.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Domain(pub(super) String);
+
+impl Format for Domain {
+    const NAME: &'static str = "domain";
+    const ALLOWED: &'static str = "write what stands behind the @: \"example.com\"";
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let why = match host(text) {
+            Ok(host) if host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok() => {
+                "is an IP address".to_owned()
+            }
+            Ok(host) if host.contains('.') => return Ok(Self(host)),
+            Ok(_) => "is not a whole domain".to_owned(),
+            Err(why) => why,
+        };
+        Err(Fault::new(format!("{} {why}", shown(text)), Self::ALLOWED))
+    }
+}
+
+/// Whether a host, as written in an address, is this machine whatever the network says.
+pub(super) fn is_loopback(host: &str) -> bool {
+    let lower = host.to_ascii_lowercase();
+    let bare = lower.trim_start_matches('[').trim_end_matches(']');
+    bare == "localhost"
+        || bare.ends_with(".localhost")
+        || bare.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
+        || bare.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Whether a path lies where vestibule's own pages are.
+pub(super) fn is_ours(path: &str) -> bool {
+    path == "/.vestibule" || path.starts_with("/.vestibule/")
+}
+
+/// Checks that a path has one spelling only, so that what a rule matched is what an app sees.
+///
+/// No empty, `.` or `..` segment, no `;` and `\`, no escape that stands for a character with a
+/// meaning in a path (`/ . \ ; # ? %`) or for a control byte, visible ASCII only (S-037).
+pub(super) fn plain_path(path: &str) -> Result<(), &'static str> {
+    if !path.starts_with('/') {
+        return Err("does not begin with a slash");
+    }
+    if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("holds a character that a path cannot hold; write it percent-encoded");
+    }
+    if path.contains([';', '\\', '?', '#']) {
+        return Err("holds `;`, `\\`, `?` or `#`, which a path rule never matches");
+    }
+    if path.contains("//") {
+        return Err("has an empty segment");
+    }
+    if path.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return Err("has a `.` or `..` segment");
+    }
+    for escape in path.split('%').skip(1) {
+        let byte = escape
+            .get(..2)
+            .filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok())
+            .ok_or("has a malformed percent escape")?;
+        if byte.is_ascii_control() || b"/\\.;#?%".contains(&byte) || matches!(byte, 0xc0 | 0xc1) {
+            return Err("has an escape that a path rule never matches");
+        }
+    }
+    Ok(())
+}
+
+fn refused(text: &str, why: &str, allowed: &str) -> Fault {
+    Fault::new(format!("{} {why}", shown_url(text)), allowed)
+}
+
+/// What a URL looks like in a finding: without what may be a password or a token.
+pub(super) fn shown_url(text: &str) -> String {
+    let end = text.find(['?', '#']).unwrap_or(text.len());
+    let (head, tail) = text.split_at(end);
+    let more = if tail.is_empty() { "" } else { "?..." };
+    let start = head.find("://").map_or(0, |scheme| scheme + 3);
+    match head.rfind('@').filter(|at| *at >= start) {
+        Some(at) => shown(&format!("{}...{}{more}", &head[..start], &head[at..])),
+        None => shown(&format!("{head}{more}")),
+    }
+}
+
+fn without_scheme<'a>(text: &'a str, scheme: &str) -> Option<&'a str> {
+    let (begin, rest) = text.split_at_checked(scheme.len())?;
+    begin.eq_ignore_ascii_case(scheme).then_some(rest)
+}
+
+/// The canonical host and the port of `host[:port]`.
+fn host_and_port(authority: &str) -> Result<(String, Option<u16>), String> {
+    if authority.contains('@') {
+        return Err("holds a user name".to_owned());
+    }
+    let end_of_host = authority.rfind(']').map_or(0, |bracket| bracket + 1);
+    let colon = authority[end_of_host..]
+        .find(':')
+        .map(|colon| colon + end_of_host);
+    let (name, port) = match colon {
+        Some(colon) => (&authority[..colon], Some(&authority[colon + 1..])),
+        None => (authority, None),
+    };
+    let port = port.map(self::port).transpose()?;
+    Ok((host(name)?, port))
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    text.parse()
+        .ok()
+        .filter(|port| *port != 0 && text.bytes().all(|byte| byte.is_ascii_digit()))
+        .ok_or_else(|| "has a port outside 1 to 65535".to_owned())
+}
+
+/// A host in the one form that is compared: lower-case ASCII name, IPv4 address, or `[IPv6]`.
+fn host(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("names no host".to_owned());
+    }
+    if text.contains('*') {
+        return Err("has a wildcard; there are none".to_owned());
+    }
+    if text.ends_with('.') {
+        return Err("has a dot at the end of its host".to_owned());
+    }
+    if text.contains('%') {
+        return Err("has a percent escape in its host".to_owned());
+    }
+    let parsed = Host::parse(text).map_err(|_| "names no valid host".to_owned())?;
+    let canonical = parsed.to_string();
+    if !text.is_ascii() {
+        return Err(format!(
+            "has a host outside ASCII; write it as {canonical:?}"
+        ));
+    }
+    match parsed {
+        Host::Domain(_) | Host::Ipv4(_) if canonical != text.to_ascii_lowercase() => Err(format!(
+            "has a host with another spelling; write it as {canonical:?}"
+        )),
+        Host::Ipv4(_) | Host::Ipv6(_) => Ok(canonical),
+        Host::Domain(_) => {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+            let label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(plain);
+            if canonical.len() <= 253 && canonical.split('.').all(label) {
+                Ok(canonical)
+            } else {
+                Err("names no valid host".to_owned())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(text: &str) -> Result<(String, u16, String), Fault> {
+        From::parse(text).map(|from| (from.authority.host, from.authority.port, from.prefix))
+    }
+
+    #[test]
+    fn a_public_address_has_one_form() {
+        let address = |host: &str, port, prefix: &str| (host.to_owned(), port, prefix.to_owned());
+        assert_eq!(
+            from("https://Wiki.Example.com"),
+            Ok(address("wiki.example.com", 443, ""))
+        );
+        assert_eq!(
+            from("https://w.example/"),
+            Ok(address("w.example", 443, ""))
+        );
+        assert_eq!(from("https://w:8443/App/"), Ok(address("w", 8443, "/App")));
+        assert_eq!(from("HTTPS://[::1]:1/a/b"), Ok(address("[::1]", 1, "/a/b")));
+    }
+
+    #[test]
+    fn a_public_address_that_could_be_read_twice_is_refused() {
+        for text in [
+            "",
+            "https://",
+            "wiki.example.com",
+            "http://w",
+            "https://w?x",
+            "https://w#x",
+            "https://u@w",
+            "https://w.",
+            "https://*.example.com",
+            "https://w:0",
+            "https://w:65536",
+            "https://w:",
+            "https://w:+1",
+            "https://w/a//b",
+            "https://w/a/../b",
+            "https://w/./a",
+            "https://w/a;b",
+            "https://w/a\\b",
+            "https://w/%2fa",
+            "https://w/%2Ea",
+            "https://w/%zz",
+            "https://w/%",
+            "https://w/%00",
+            "https://w/\u{fc}",
+            "https://w/a b",
+            "https://w/*",
+            "https://w/.vestibule",
+            "https://w/.vestibule/login",
+            "https://0x7f.1",
+            "https://w//",
+            "https://[::1",
+            "https://a b",
+            "https://w%2ex",
+            "https://a..b",
+            "https://b\u{fc}cher.example",
+        ] {
+            assert!(from(text).is_err(), "{text:?}: {:?}", from(text));
+        }
+        let fault = from("https://b\u{fc}cher.example").unwrap_err();
+        assert!(fault.message.contains("xn--bcher-kva.example"), "{fault:?}");
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_not_shown() {
+        for text in ["https://ann:hunter2@w/", "https://w/x?secret=hunter2"] {
+            let fault = from(text).unwrap_err();
+            assert!(!fault.message.contains("hunter2"), "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn an_upstream_is_one_plain_address() {
+        let to = |text| UpstreamAddress::parse(text).map(|to| (to.host, to.port));
+        assert_eq!(
+            to("http://127.0.0.1:8080"),
+            Ok(("127.0.0.1".to_owned(), 8080))
+        );
+        assert_eq!(to("http://App_1"), Ok(("App_1".to_owned(), 80)));
+        assert_eq!(to("http://[::1]:80"), Ok(("[::1]".to_owned(), 80)));
+        for text in [
+            "https://10.0.0.7",
+            "unix:/run/app.sock",
+            "vestibule:admin",
+            "http://h/",
+            "http://h/p",
+            "http://h?q",
+            "http://u:p@h",
+            "http://h:0",
+            "h:80",
+            "http://",
+        ] {
+            let fault = to(text).unwrap_err();
+            assert!(
+                fault.remedy.starts_with("this version speaks plain HTTP"),
+                "{fault:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn loopback_is_this_machine_alone() {
+        for host in ["localhost", "A.LOCALHOST", "127.1.2.3", "[::1]"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in [
+            "10.0.0.1",
+            "localhost.example.com",
+            "127.0.0.1.nip.io",
+            "[::]",
+            "0.0.0.0",
+        ] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+}

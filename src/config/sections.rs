@@ -1,0 +1,89 @@
+//! Resolves the sections of the main file that are about the process itself: `[listen]`, `[session]`,
+//! `[log]`, `[ops]`, `[state]`.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    thread,
+};
+
+use super::{
+    document::Document,
+    finding::Finding,
+    listener::{DEFAULT_GRACE, DEFAULT_HSTS, Listen},
+    schema::{RawListen, RawMain, RawSession},
+    session::{DEFAULT_SESSION_CAPACITY, SessionLifetime, SessionLimits},
+    spans::KeyPath,
+    values::Fault,
+};
+
+/// Resolves `[listen]`; `None` if it has no usable address.
+pub(super) fn listen(raw: &RawListen) -> Option<Listen> {
+    let cores = || thread::available_parallelism().map_or(1, |cores| cores.get().min(1024));
+    Some(Listen {
+        https: raw.https.as_ref()?.0,
+        http: raw.http.as_ref().map(|address| address.0),
+        workers: raw.workers.unwrap_or_else(cores),
+        grace: raw.grace.as_ref().map_or(DEFAULT_GRACE, |grace| grace.0),
+        hsts: raw
+            .hsts
+            .as_ref()
+            .map_or(Some(DEFAULT_HSTS), |hsts| hsts.0.0),
+    })
+}
+
+/// Two listeners cannot have one address.
+pub(super) fn addresses_differ(document: &Document, raw: &RawMain, findings: &mut Vec<Finding>) {
+    let listeners: [(&[&str], Option<SocketAddr>); 3] = [
+        (
+            &["listen", "https"],
+            raw.listen.https.as_ref().map(|of| of.0),
+        ),
+        (&["listen", "http"], raw.listen.http.as_ref().map(|of| of.0)),
+        (&["ops", "listen"], raw.ops.listen.as_ref().map(|of| of.0)),
+    ];
+    for (index, (path, address)) in listeners.iter().enumerate() {
+        let taken = listeners.iter().take(index).find(|(_, other)| {
+            other.zip(*address).is_some_and(|(other, address)| {
+                let overlap = other.ip() == address.ip()
+                    || other.ip().is_unspecified()
+                    || address.ip().is_unspecified();
+                address.port() != 0 && other.port() == address.port() && overlap
+            })
+        });
+        if let Some((other, _)) = taken {
+            let other = KeyPath::of(other);
+            let fault = Fault::new(
+                format!("the port is taken by `{other}`"),
+                "write another port, or an address of its own for each",
+            );
+            findings.push(document.error(&KeyPath::of(path), fault));
+        }
+    }
+}
+
+/// Resolves `[session]`.
+pub(super) fn session(
+    document: &Document,
+    raw: &RawSession,
+    findings: &mut Vec<Finding>,
+) -> SessionLimits {
+    let max = raw.max.as_ref().map(|max| SessionLifetime::new(max.0));
+    if max == Some(None) {
+        let fault = Fault::new(
+            "a session lives longer than nothing and at most 24 hours; that limit is a constant",
+            "write a duration up to \"24h\"",
+        );
+        findings.push(document.error(&KeyPath::of(&["session", "max"]), fault));
+    }
+    SessionLimits {
+        max: max.flatten().unwrap_or_default(),
+        capacity: raw.capacity.unwrap_or(DEFAULT_SESSION_CAPACITY),
+    }
+}
+
+/// Resolves `[state] dir`.
+pub(super) fn state_dir(raw: &RawMain, base: &Path) -> PathBuf {
+    let dir = raw.state.dir.as_ref().map(|dir| dir.0.0.as_path());
+    base.join(dir.unwrap_or(Path::new("state")))
+}
