@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body_util::{Either, Full};
 use hyper::{body::Incoming, service::service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -214,7 +214,6 @@ pub(super) struct Options {
     pub(super) clock: Clock,
     pub(super) lease: Option<Arc<dyn Lease>>,
     pub(super) head_timeout: Duration,
-    pub(super) speaks_h2: bool,
 }
 
 impl Default for Options {
@@ -223,7 +222,6 @@ impl Default for Options {
             clock: Clock::system(),
             lease: None,
             head_timeout: Duration::from_secs(5),
-            speaks_h2: false,
         }
     }
 }
@@ -250,13 +248,8 @@ pub(super) async fn front(app: u16, options: Options) -> Front {
             });
             let io = TokioIo::new(stream);
             tokio::spawn(async move {
-                if options.speaks_h2 {
-                    let http2 = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-                    let _ = http2.serve_connection(io, service).await;
-                } else {
-                    let http1 = hyper::server::conn::http1::Builder::new();
-                    let _ = http1.serve_connection(io, service).await;
-                }
+                let http1 = hyper::server::conn::http1::Builder::new();
+                let _ = http1.serve_connection(io, service).await;
             });
         }
     });
