@@ -203,7 +203,7 @@ async fn a_post_is_sent_at_most_once() {
     send(&mut connection, OK).await;
     read_to_close(&mut client).await;
     let mut client = front.begin(POST).await;
-    read_until(&mut connection, "abc").await;
+    read_until(&mut connection, "\r\n\r\nabc").await;
     drop(connection);
     assert!(
         read_to_close(&mut client)
@@ -219,7 +219,7 @@ async fn a_connection_that_died_idle_costs_nobody_a_request() {
     for _ in 0..5 {
         let mut client = front.begin(POST).await;
         let mut connection = app.connection().await;
-        read_until(&mut connection, "abc").await;
+        read_until(&mut connection, "\r\n\r\nabc").await;
         send(&mut connection, OK).await;
         drop(connection);
         assert!(read_to_close(&mut client).await.ends_with("ok"));
@@ -234,7 +234,7 @@ async fn an_answer_before_the_request_is_whole_closes_the_connection() {
     let half = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc";
     let mut client = front.begin(half).await;
     let mut connection = app.connection().await;
-    read_until(&mut connection, "abc").await;
+    read_until(&mut connection, "\r\n\r\nabc").await;
     send(&mut connection, OK).await;
     assert!(read_until(&mut client, "ok").await.ends_with("ok"));
     assert_eq!(read_to_close(&mut connection).await, "");
