@@ -24,7 +24,6 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     clock::{Clock, Timestamp},
     config::AccessLog,
-    session::EndCause,
 };
 
 /// What was decided about a request; the word in log and metric.
@@ -155,7 +154,6 @@ fn text_line(record: &AccessRecord<'_>) -> String {
 ///
 /// The guard writes out what is pending when it is dropped. A second call is ignored, so that tests
 /// may each ask for it.
-#[must_use]
 pub fn start_log() -> WorkerGuard {
     let (writer, guard) = tracing_appender::non_blocking(io::stderr());
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
@@ -207,7 +205,7 @@ pub struct Metrics {
 }
 
 /// How long the warning about a full store stays quiet after it was given.
-const WARN_EVERY: Duration = Duration::from_secs(60);
+const WARN_EVERY: Duration = Duration::from_mins(1);
 
 /// A request counter that a route keeps, so that counting takes no look-up.
 #[derive(Clone, Debug)]
@@ -266,11 +264,6 @@ impl Metrics {
             "Requests that ended in a fault of ours that was caught",
             metrics.panics.clone(),
         );
-        for cause in EndCause::ALL {
-            let _ = metrics.sessions_ended.get_or_create(&EndLabels {
-                cause: cause.word(),
-            });
-        }
         metrics
     }
 
@@ -301,12 +294,15 @@ impl Metrics {
     }
 
     /// Counts a session's end by cause.
-    pub fn session_ended(&self, cause: EndCause) {
+    pub fn session_ended(&self, cause: &'static str) {
         self.sessions_ended
-            .get_or_create(&EndLabels {
-                cause: cause.word(),
-            })
+            .get_or_create(&EndLabels { cause })
             .inc();
+    }
+
+    /// Shows a cause at zero before the first session ended by it.
+    pub fn expect_session_end(&self, cause: &'static str) {
+        let _ = self.sessions_ended.get_or_create(&EndLabels { cause });
     }
 
     /// Counts a caught panic.
@@ -330,7 +326,7 @@ impl Metrics {
         );
     }
 
-    /// Everything in the OpenMetrics text format.
+    /// Everything in the `OpenMetrics` text format.
     #[must_use]
     pub fn text(&self, sessions_live: u64) -> String {
         self.sessions_live
@@ -384,7 +380,8 @@ mod tests {
         let metrics = Metrics::new(Clock::system());
         metrics.request_counter("wiki", Decision::Allow).count();
         metrics.sign_in("entra", false, "nonce_mismatch");
-        metrics.session_ended(EndCause::SignedOut);
+        metrics.session_ended("signed_out");
+        metrics.expect_session_end("expired");
         let text = metrics.text(3);
         for line in [
             "vestibule_requests_total{route=\"wiki\",decision=\"allow\"} 1",

@@ -56,6 +56,9 @@ pub fn presented(headers: &HeaderMap) -> Presented {
 }
 
 /// `Set-Cookie` for a new session: for this browser session, this host, all paths.
+///
+/// # Panics
+/// Never: a token is base64url.
 #[must_use]
 pub fn set(token: &SessionToken) -> HeaderValue {
     let line = format!(

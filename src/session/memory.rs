@@ -37,6 +37,9 @@ impl MemoryStore {
     /// which is counted and warned about.
     #[must_use]
     pub fn new(capacity: u64, clock: Clock, metrics: Arc<Metrics>) -> Self {
+        for cause in EndCause::ALL {
+            metrics.expect_session_end(cause.word());
+        }
         let index = Arc::new(Index::default());
         let listener = {
             let (index, metrics) = (Arc::clone(&index), Arc::clone(&metrics));
@@ -54,7 +57,7 @@ impl MemoryStore {
                 }
                 index.forget(&session);
                 if let Some(cause) = session.ended() {
-                    metrics.session_ended(cause);
+                    metrics.session_ended(cause.word());
                 }
             }
         };
@@ -116,14 +119,17 @@ impl SessionStore for MemoryStore {
 
     fn insert(&self, session: Session) -> Result<Arc<Session>, StoreError> {
         let session = Arc::new(session);
-        // Before the insertion: an eviction right behind it must find what it has to forget.
-        self.index.remember(&session);
         let entry = self
             .sessions
             .entry(session.key())
             .or_insert(Arc::clone(&session));
         if !entry.is_fresh() {
             return Err(StoreError::Duplicate);
+        }
+        self.index.remember(&session);
+        if session.ended().is_some() {
+            // Evicted right behind its insertion, before there was anything to forget.
+            self.index.forget(&session);
         }
         let mut of_person = self.live_of(self.index.of_person(session.identity().person()));
         if of_person.len() > MAX_SESSIONS_PER_PERSON {
@@ -160,6 +166,7 @@ impl SessionStore for MemoryStore {
     }
 
     fn live(&self) -> u64 {
+        self.sessions.run_pending_tasks();
         self.sessions.entry_count()
     }
 }
@@ -168,8 +175,8 @@ impl SessionStore for MemoryStore {
 struct UntilDeadline(Clock);
 
 impl UntilDeadline {
-    fn remaining(&self, session: &Session) -> Option<Duration> {
-        Some(session.deadline().remaining(self.0.now()))
+    fn remaining(&self, session: &Session) -> Duration {
+        session.deadline().remaining(self.0.now())
     }
 }
 
@@ -180,7 +187,7 @@ impl Expiry<SessionKey, Arc<Session>> for UntilDeadline {
         session: &Arc<Session>,
         _: Instant,
     ) -> Option<Duration> {
-        self.remaining(session)
+        Some(self.remaining(session))
     }
 
     fn expire_after_update(
@@ -190,7 +197,7 @@ impl Expiry<SessionKey, Arc<Session>> for UntilDeadline {
         _: Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
-        self.remaining(session)
+        Some(self.remaining(session))
     }
 }
 

@@ -10,6 +10,6 @@ pub mod store;
 
 pub use self::{
     memory::MemoryStore,
-    model::{EndCause, Session, SessionKey, SessionToken},
+    model::{EndCause, RouteView, Session, SessionKey, SessionToken},
     store::{Selection, SessionStore, StoreError},
 };

@@ -155,6 +155,7 @@ pub struct Session {
     authority: Authority,
     route: RouteId,
     sid: Option<ProviderSessionId>,
+    id_token_hint: Option<Secret>,
     signed_in_at: Timestamp,
     deadline: Deadline,
     /// Zero while it lives, else the [`EndCause`]; written once.
@@ -176,18 +177,26 @@ impl Session {
         signed_in_at: Timestamp,
         deadline: Deadline,
     ) -> Self {
-        let views = ArcSwap::from_pointee(Vec::new());
-        let ended = AtomicU8::new(0);
         Self {
             key,
             identity,
             authority,
             route,
             sid,
+            id_token_hint: None,
             signed_in_at,
             deadline,
-            ended,
-            views,
+            ended: AtomicU8::new(0),
+            views: ArcSwap::from_pointee(Vec::new()),
+        }
+    }
+
+    /// The same session with the ID token that a provider wants back at sign-out.
+    #[must_use]
+    pub fn with_id_token_hint(self, hint: Secret) -> Self {
+        Self {
+            id_token_hint: Some(hint),
+            ..self
         }
     }
 
@@ -219,6 +228,12 @@ impl Session {
     #[must_use]
     pub fn sid(&self) -> Option<&ProviderSessionId> {
         self.sid.as_ref()
+    }
+
+    /// The ID token that the provider wants back at sign-out, where it was kept.
+    #[must_use]
+    pub fn id_token_hint(&self) -> Option<&Secret> {
+        self.id_token_hint.as_ref()
     }
 
     /// When the person signed in.

@@ -45,7 +45,7 @@ struct MemoryBed {
 impl Bed for MemoryBed {
     fn with_capacity(capacity: u64) -> Self {
         let time = clock::manual();
-        let metrics = Arc::new(Metrics::default());
+        let metrics = Arc::new(Metrics::new(time.clock()));
         let memory = Arc::new(MemoryStore::new(capacity, time.clock(), metrics));
         Self {
             store: Arc::clone(&memory) as Arc<dyn SessionStore>,
@@ -93,7 +93,6 @@ store_contract! { memory, super::MemoryBed:
     a_session_seen_ended_stays_ended_when_the_clock_goes_back
     a_step_of_the_wall_clock_forward_ends_it
     a_taken_key_is_refused_and_prolongs_nothing
-    #[ignore = "the memory store notes a session's names before it knows that its key is free"]
     a_refused_session_leaves_no_trace
     an_ended_session_cannot_be_put_back
     the_oldest_give_way_when_a_person_has_too_many
