@@ -24,6 +24,7 @@ use super::{
     shutdown::{Phase, Shutdown},
     tls::{self, ALPN_H2},
 };
+use crate::peer::{Peer, Transport};
 
 /// How long a client may take over a request's head; also how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,28 +37,6 @@ const MAX_STREAMS: u32 = 100;
 /// How often an HTTP/2 connection is asked whether it is still there, and how long it may take.
 const PING_INTERVAL: Duration = Duration::from_secs(75);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// How a request came in.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Transport {
-    /// HTTP/1.1 or 1.0 over TLS.
-    Http1,
-    /// HTTP/2 over TLS.
-    Http2,
-    /// HTTP/1.1 without TLS.
-    Plain,
-}
-
-/// Who is at the other end of a connection, as the socket and the handshake say.
-#[derive(Clone, Debug)]
-pub struct Peer {
-    /// The address of the socket.
-    pub address: SocketAddr,
-    /// The host the client asked for in its handshake, in lower case.
-    pub server_name: Option<Arc<str>>,
-    /// The protocol.
-    pub transport: Transport,
-}
 
 /// Serves a fresh TCP connection over TLS with the service that `make` gives for its peer.
 pub async fn serve_tls<S, B>(

@@ -11,6 +11,5 @@ pub mod tls;
 
 pub use self::{
     accept::{BindError, Sockets},
-    connection::{Peer, Transport},
     shutdown::{Phase, Shutdown},
 };

@@ -61,7 +61,6 @@ impl Shutdown {
     }
 
     /// Counts a task as under way until the token is dropped.
-    #[must_use]
     pub fn token(&self) -> TaskTrackerToken {
         self.tasks.token()
     }

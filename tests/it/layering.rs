@@ -13,6 +13,7 @@ const LEAVES: &[&str] = &[
     "head_guard",
     "identity",
     "key_ring",
+    "peer",
     "secret",
     "telemetry",
 ];
@@ -54,12 +55,6 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("admin", &["directory", "pages", "session"]),
 ];
 
-/// Edges the table forbids that are there today, each with its reason; the list may only shrink.
-const KNOWN_DEBTS: &[(&str, &str)] = &[
-    // The label of a counter is a cause of a session's end; the counter could take the word.
-    ("telemetry", "session"),
-];
-
 /// Who imports whom, with the files that do it.
 type Edges = BTreeMap<(String, String), BTreeSet<PathBuf>>;
 
@@ -67,7 +62,7 @@ type Edges = BTreeMap<(String, String), BTreeSet<PathBuf>>;
 fn every_module_knows_only_whom_it_may() {
     let forbidden: Vec<_> = edges_of_the_crate()
         .into_iter()
-        .filter(|((from, to), _)| !may_know(from, to) && !is_known_debt(from, to))
+        .filter(|((from, to), _)| !may_know(from, to))
         .map(|((from, to), files)| format!("{from} -> {to} in {files:?}"))
         .collect();
     assert!(forbidden.is_empty(), "{forbidden:#?}");
@@ -75,23 +70,8 @@ fn every_module_knows_only_whom_it_may() {
 
 #[test]
 fn no_two_modules_know_each_other_in_a_circle() {
-    let edges = edges_of_the_crate()
-        .into_keys()
-        .filter(|(from, to)| !is_known_debt(from, to))
-        .collect();
+    let edges = edges_of_the_crate().into_keys().collect();
     assert_eq!(circle(&edges), None);
-}
-
-#[test]
-fn a_paid_debt_leaves_the_list() {
-    let edges = edges_of_the_crate();
-    for (from, to) in KNOWN_DEBTS {
-        let edge = ((*from).to_owned(), (*to).to_owned());
-        assert!(
-            edges.contains_key(&edge),
-            "{from} -> {to} is gone: take it off the list"
-        );
-    }
 }
 
 #[test]
@@ -143,10 +123,6 @@ fn a_circle_is_found_with_everybody_in_it() {
 fn may_know(from: &str, to: &str) -> bool {
     let listed = || MAY_KNOW.iter().find(|(name, _)| *name == from);
     LEAVES.contains(&to) || listed().is_some_and(|(_, known)| known.contains(&to))
-}
-
-fn is_known_debt(from: &str, to: &str) -> bool {
-    KNOWN_DEBTS.contains(&(from, to))
 }
 
 fn edges_of_the_crate() -> Edges {

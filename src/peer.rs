@@ -1,0 +1,27 @@
+//! Who is at the other end of a connection, as the socket and the handshake say.
+//!
+//! No header takes part: what a client says about itself is not here.
+
+use std::{net::SocketAddr, sync::Arc};
+
+/// How a request came in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Transport {
+    /// HTTP/1.1 or 1.0 over TLS.
+    Http1,
+    /// HTTP/2 over TLS.
+    Http2,
+    /// HTTP/1.1 without TLS.
+    Plain,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// The address of the socket.
+    pub address: SocketAddr,
+    /// The host the client asked for in its handshake, in lower case.
+    pub server_name: Option<Arc<str>>,
+    /// The protocol.
+    pub transport: Transport,
+}
