@@ -100,8 +100,7 @@ pub enum Notice<'a> {
         /// Where the form goes.
         action: &'a str,
         /// Scheme, host and port of the provider's end of session. Chromium applies `form-action` to
-        /// every redirect that follows a form, so the page has to name it; a provider that goes on
-        /// by redirect to a third host is stopped there.
+        /// every redirect that follows a form, so the page has to allow it.
         provider_origin: Option<&'a str>,
     },
     /// Signed out here.

@@ -179,8 +179,16 @@ fn add_headers_of(notice: &Notice<'_>, headers: &mut HeaderMap) {
 }
 
 /// Where the page's form may go, redirects included; most pages have none.
+///
+/// A provider may send the browser on to the host that really holds the account (federation), and
+/// no list could name those: behind one that speaks HTTPS any host that does is allowed. The form
+/// itself still goes to us alone: nothing on the page can change its action.
 fn form_action(notice: &Notice<'_>) -> String {
     match notice {
+        Notice::SignOut {
+            provider_origin: Some(origin),
+            ..
+        } if is_source(origin) && origin.starts_with("https:") => "'self' https:".to_owned(),
         Notice::SignOut {
             provider_origin: Some(origin),
             ..

@@ -375,7 +375,7 @@ fn every_page_names_whom_to_ask() {
 }
 
 #[test]
-fn only_the_sign_out_form_may_be_sent_and_only_to_us_and_the_provider() {
+fn only_the_sign_out_form_may_be_sent_and_only_on_to_a_provider() {
     let form_action = |origin| {
         let notice = Notice::SignOut {
             token: "t",
@@ -389,7 +389,11 @@ fn only_the_sign_out_form_may_be_sent_and_only_to_us_and_the_provider() {
     };
     assert_eq!(
         form_action(Some("https://login.microsoftonline.com")),
-        "'self' https://login.microsoftonline.com"
+        "'self' https:"
+    );
+    assert_eq!(
+        form_action(Some("http://localhost:9400")),
+        "'self' http://localhost:9400"
     );
     for odd in [
         "https://",
