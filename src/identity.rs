@@ -392,7 +392,7 @@ mod tests {
 
     use super::*;
 
-    const TENANT: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
+    const TENANT: &str = "11111111-2222-4333-8444-555555555555";
 
     fn read(rules: ClaimRules, extra: &Value) -> Result<Identity, IdentityError> {
         let mut claims = json!({

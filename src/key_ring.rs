@@ -28,9 +28,9 @@ use crate::{
 };
 
 /// A key older than this is followed by a new one at the next start.
-const ROTATE_AFTER: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const ROTATE_AFTER: Duration = Duration::from_hours(30 * 24);
 /// How long what an older key sealed is still accepted; nothing sealed lives longer.
-const OLD_KEY_GRACE: Duration = Duration::from_secs(60 * 60);
+const OLD_KEY_GRACE: Duration = Duration::from_hours(1);
 const FILE_NAME: &str = "keyring.json";
 const NONCE_BYTES: usize = 12;
 
@@ -121,6 +121,9 @@ impl KeyRing {
     }
 
     /// Encrypts and authenticates `plain` for `purpose`, as base64url.
+    ///
+    /// # Panics
+    /// If `plain` is longer than 64 GiB, which nothing that fits a cookie is.
     #[must_use]
     pub fn seal(&self, purpose: &str, plain: &[u8]) -> Secret {
         let ring = self.ring.load();

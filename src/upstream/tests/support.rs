@@ -47,6 +47,7 @@ pub(super) fn header(name: &str, segments: Vec<Segment>) -> IdentityHeader {
 
 pub(super) fn route(port: u16) -> Route {
     Route {
+        place: crate::config::finding::Place::default(),
         id: RouteId("wiki".to_owned()),
         title: "Wiki".to_owned(),
         from: From {
