@@ -1,0 +1,380 @@
+//! The life of a request, in order: target, host, route, session, rules, upstream; and its answer
+//! and its one line in the access log.
+//!
+//! A step either hands on what the next one needs or ends the request. No step may forward anything
+//! but the last.
+
+use std::{convert::Infallible, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
+
+use arc_swap::ArcSwap;
+use futures_util::FutureExt;
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, Uri, header::STRICT_TRANSPORT_SECURITY,
+    request::Parts, uri::PathAndQuery,
+};
+use hyper::{body::Incoming, service::Service};
+
+use super::{
+    authenticate::{Authenticated, authenticate},
+    body::GatewayBody,
+    context::RequestContext,
+    error::{GatewayError, Refusal},
+    judged::Judged,
+    lease::SessionLease,
+    own,
+    page_view::Waiting,
+    redirect_to_https::RedirectToHttps,
+    routes::{RouteEntry, RouteTable, Site},
+    target,
+};
+use crate::{
+    clock::Clock,
+    config::route::BrowserAnswer,
+    login::{Answer, Login, return_to::ReturnTo},
+    pages::Language,
+    peer::{Peer, Transport},
+    session::{Session, SessionStore},
+    telemetry::{AccessRecord, AccessWriter, Decision, Metrics, SharedMetrics},
+    upstream::{
+        AnswerBody, Forwarding, RenderedIdentity, UpstreamClient,
+        answer_headers::AnswerFacts,
+        forward::{DEFAULT_BODY_IDLE, forward},
+        headers::RequestFacts,
+    },
+};
+
+/// What all threads share.
+pub struct Gateway {
+    table: Arc<ArcSwap<RouteTable>>,
+    login: Login,
+    store: Arc<dyn SessionStore>,
+    clock: Clock,
+    metrics: SharedMetrics,
+    access: AccessWriter,
+    hsts: Option<HeaderValue>,
+}
+
+/// One data thread's gateway: what is shared, and connections to the apps of its own.
+pub struct Worker {
+    gateway: Arc<Gateway>,
+    upstream: UpstreamClient,
+}
+
+/// The worker, for one connection.
+pub struct ConnectionService {
+    worker: Arc<Worker>,
+    peer: Arc<Peer>,
+}
+
+/// What the log says about a request; filled in as the steps go by.
+#[derive(Default)]
+pub(super) struct Trace {
+    pub(super) route: Option<Arc<RouteEntry>>,
+    user: Option<String>,
+}
+
+/// What is still wanted of a request's head once it is on its way to the app.
+pub(super) struct Seen {
+    method: Method,
+    uri: Uri,
+    pub(super) waiting: Waiting,
+    pub(super) language: Language,
+}
+
+/// An answer with what is said of it.
+pub(super) struct Outcome {
+    response: Response<GatewayBody>,
+    decision: Decision,
+    reason: &'static str,
+}
+
+impl Gateway {
+    /// A gateway that starts with `table`.
+    #[must_use]
+    pub fn new(
+        table: RouteTable,
+        login: Login,
+        store: Arc<dyn SessionStore>,
+        clock: Clock,
+        metrics: SharedMetrics,
+        access: AccessWriter,
+        hsts: Option<HeaderValue>,
+    ) -> Self {
+        let table = Arc::new(ArcSwap::from_pointee(table));
+        Self {
+            table,
+            login,
+            store,
+            clock,
+            metrics,
+            access,
+            hsts,
+        }
+    }
+
+    /// The service of the listener without TLS.
+    #[must_use]
+    pub fn redirect_to_https(&self) -> RedirectToHttps {
+        RedirectToHttps(Arc::clone(&self.table))
+    }
+}
+
+impl Worker {
+    /// A worker for one data thread.
+    #[must_use]
+    pub fn new(gateway: Arc<Gateway>) -> Arc<Self> {
+        let upstream = UpstreamClient::new(gateway.clock.clone());
+        Arc::new(Self { gateway, upstream })
+    }
+
+    /// The service of one connection.
+    #[must_use]
+    pub fn service(self: &Arc<Self>, peer: Peer) -> ConnectionService {
+        ConnectionService {
+            worker: Arc::clone(self),
+            peer: Arc::new(peer),
+        }
+    }
+
+    pub(super) fn login(&self) -> &Login {
+        &self.gateway.login
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.gateway.metrics
+    }
+
+    pub(super) fn store(&self) -> &dyn SessionStore {
+        self.gateway.store.as_ref()
+    }
+
+    /// Answers a request, whatever happens on the way.
+    async fn handle(&self, peer: &Peer, request: Request<Incoming>) -> Response<GatewayBody> {
+        let context = RequestContext::new(peer, &self.gateway.clock);
+        let (parts, body) = request.into_parts();
+        let seen = Seen::of(&parts);
+        let mut trace = Trace::default();
+        // A fault in one request is a fault of one request.
+        let steps = AssertUnwindSafe(self.steps(&context, parts, body, &mut trace)).catch_unwind();
+        let outcome = match steps.await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => self.failed(&context, &seen, &trace, &error),
+            Err(_) => {
+                self.gateway.metrics.panicked();
+                self.failed(&context, &seen, &trace, &GatewayError::Internal)
+            }
+        };
+        self.record(&context, &seen, &trace, &outcome);
+        outcome.response
+    }
+
+    /// The steps, in order.
+    async fn steps(
+        &self,
+        context: &RequestContext<'_>,
+        parts: Parts,
+        body: Incoming,
+        trace: &mut Trace,
+    ) -> Result<Outcome, GatewayError> {
+        let table = self.gateway.table.load_full();
+        target::check(&parts.method, &parts.uri)?;
+        let site = site_of(&table, context.peer, &parts.uri, &parts.headers)?;
+        let path = parts.uri.path();
+        if own::is_reserved(path) {
+            trace.route = site.first_route().map(Arc::clone);
+            let answer = self.answer_own(context, &table, site, &parts, body).await?;
+            return Ok(self.own(answer));
+        }
+        let entry = site.route(path);
+        // A page about a path that no route has speaks in the name of the host.
+        trace.route = entry.or_else(|| site.first_route()).map(Arc::clone);
+        let entry = entry.ok_or(GatewayError::NoRoute)?;
+        if entry.is_public(&parts.method, path) {
+            let request = Request::from_parts(parts, body);
+            let response = self.forward(context, &table, entry, None, request).await?;
+            return Ok(Outcome::forwarded(
+                response,
+                Decision::Public,
+                "public_rule",
+            ));
+        }
+        let authenticated = authenticate(self.store(), &parts.headers, site, context.began)?;
+        let session = match &authenticated {
+            Authenticated::Session(session) => session,
+            Authenticated::Nobody(reason) => {
+                let answer = self.needs_sign_in(context, site, entry, &parts, reason);
+                return Ok(self.own(answer));
+            }
+        };
+        let judged = Judged::of(&table, entry, session);
+        trace.user = judged.user().map(str::to_owned);
+        let identity = judged.allowed()?;
+        for other in site.also_judged(entry, path) {
+            Judged::of(&table, other, session).allowed()?;
+        }
+        let request = Request::from_parts(parts, body);
+        let person = Some((identity, session));
+        let response = self
+            .forward(context, &table, entry, person, request)
+            .await?;
+        Ok(Outcome::forwarded(response, Decision::Allow, "session"))
+    }
+
+    /// A request without a session: redirected, shown a page, or told so.
+    fn needs_sign_in(
+        &self,
+        context: &RequestContext<'_>,
+        site: &Site,
+        entry: &RouteEntry,
+        parts: &Parts,
+        reason: &'static str,
+    ) -> Answer {
+        let waiting = Waiting::of(&parts.method, &parts.headers);
+        let nobody = Authenticated::Nobody(reason);
+        let mut door = context.door(site, entry, &parts.headers, waiting, &nobody);
+        let here = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let redirects = waiting == Waiting::PageView && parts.method == Method::GET;
+        match (waiting, entry.route.browser) {
+            (Waiting::PageView, BrowserAnswer::Redirect) if redirects => self
+                .login()
+                .redirect_to_provider(&door, &ReturnTo::new(here), reason),
+            (Waiting::PageView | Waiting::Navigation, BrowserAnswer::Unauthorized) => {
+                door.wants_page = false;
+                self.login().ask(&door, &ReturnTo::new(here), reason)
+            }
+            // A form's address is no page to come back to.
+            (Waiting::Navigation, _) => self.login().ask(&door, &ReturnTo::default(), reason),
+            _ => self.login().ask(&door, &ReturnTo::new(here), reason),
+        }
+    }
+
+    async fn forward(
+        &self,
+        context: &RequestContext<'_>,
+        table: &RouteTable,
+        entry: &RouteEntry,
+        person: Option<(&RenderedIdentity, &Arc<Session>)>,
+        request: Request<Incoming>,
+    ) -> Result<Response<AnswerBody>, GatewayError> {
+        let clock = &self.gateway.clock;
+        let facts = RequestFacts {
+            peer: context.peer.address.ip(),
+            request_id: &context.id.header_value(),
+            identity: person.map(|(identity, _)| identity),
+        };
+        let forwarding = Forwarding {
+            client: &self.upstream,
+            target: &entry.target,
+            removal: &table.removal,
+            facts,
+            lease: person.map(|(_, session)| SessionLease::of(Arc::clone(session), clock.clone())),
+            body_idle: DEFAULT_BODY_IDLE,
+            answer: AnswerFacts {
+                session_decided: person.is_some(),
+                hsts: self.gateway.hsts.as_ref(),
+            },
+        };
+        Ok(forward(request, forwarding).await?)
+    }
+
+    /// An answer of ours, with the headers that every answer has.
+    pub(super) fn own(&self, answer: Answer) -> Outcome {
+        let Answer {
+            mut response,
+            decision,
+            reason,
+        } = answer;
+        if let Some(hsts) = &self.gateway.hsts {
+            response
+                .headers_mut()
+                .insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+        }
+        Outcome {
+            response: response.map(GatewayBody::Own),
+            decision,
+            reason,
+        }
+    }
+
+    fn record(&self, context: &RequestContext<'_>, seen: &Seen, trace: &Trace, outcome: &Outcome) {
+        if let Some(entry) = &trace.route {
+            entry.count(outcome.decision);
+        }
+        if !self.gateway.access.is_on() {
+            return;
+        }
+        let now = self.gateway.clock.now();
+        let micros = now.elapsed_since(context.began).as_micros();
+        self.gateway.access.write(&AccessRecord {
+            time: now.wall.to_string(),
+            request_id: context.id.as_str(),
+            peer: context.peer.address.ip().to_canonical().to_string(),
+            protocol: match context.peer.transport {
+                Transport::Http1 | Transport::Plain => "h1",
+                Transport::Http2 => "h2",
+            },
+            method: seen.method.as_str(),
+            host: trace.route.as_ref().map(|entry| entry.host.as_str()),
+            path: seen.uri.path(),
+            route: trace.route.as_ref().map(|entry| entry.route.id.0.as_str()),
+            decision: outcome.decision.word(),
+            reason: outcome.reason,
+            status: outcome.response.status().as_u16(),
+            user: trace.user.as_deref(),
+            micros: u64::try_from(micros).unwrap_or(u64::MAX),
+        });
+    }
+}
+
+/// The site that a request is for: of the host it names, which must be the one that the connection
+/// was made for (RFC 9110 7.4; S-224).
+fn site_of<'a>(
+    table: &'a RouteTable,
+    peer: &Peer,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<&'a Site, Refusal> {
+    let named = target::named_host(uri, headers)?;
+    if peer
+        .server_name
+        .as_deref()
+        .is_some_and(|name| name != named.host)
+    {
+        return Err(Refusal::Misdirected);
+    }
+    table
+        .site(&named.host, named.port)
+        .ok_or(Refusal::Misdirected)
+}
+
+impl Seen {
+    fn of(parts: &Parts) -> Self {
+        Self {
+            method: parts.method.clone(),
+            uri: parts.uri.clone(),
+            waiting: Waiting::of(&parts.method, &parts.headers),
+            language: Language::from_accept_language(&parts.headers),
+        }
+    }
+}
+
+impl Outcome {
+    fn forwarded(response: Response<AnswerBody>, decision: Decision, reason: &'static str) -> Self {
+        Self {
+            response: response.map(GatewayBody::Answer),
+            decision,
+            reason,
+        }
+    }
+}
+
+impl Service<Request<Incoming>> for ConnectionService {
+    type Response = Response<GatewayBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let (worker, peer) = (Arc::clone(&self.worker), Arc::clone(&self.peer));
+        Box::pin(async move { Ok(worker.handle(&peer, request).await) })
+    }
+}

@@ -1,0 +1,32 @@
+//! Lets what streams for a session go on as long as the session, and not a piece longer (S-005).
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{clock::Clock, session::Session, upstream::Lease};
+
+/// A session as what is streaming sees it.
+pub(super) struct SessionLease {
+    session: Arc<Session>,
+    clock: Clock,
+}
+
+impl SessionLease {
+    pub(super) fn of(session: Arc<Session>, clock: Clock) -> Arc<dyn Lease> {
+        Arc::new(Self { session, clock })
+    }
+}
+
+impl Lease for SessionLease {
+    fn is_live(&self) -> bool {
+        self.session.is_live(self.clock.now())
+    }
+
+    fn remaining(&self) -> Duration {
+        let now = self.clock.now();
+        if self.session.is_live(now) {
+            self.session.deadline().remaining(now)
+        } else {
+            Duration::ZERO
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The life of a request, from its head to its answer: [`handle`] reads as that list.
+//!
+//! Nothing reaches an upstream from here but through a live session that the route's rules allow,
+//! or through a public rule that the operator wrote.
+
+mod authenticate;
+pub mod authorize;
+mod body;
+mod context;
+mod error;
+mod failure;
+mod handle;
+mod judged;
+mod lease;
+mod own;
+mod page_view;
+mod plain_path;
+mod redirect_to_https;
+mod routes;
+mod target;
+
+pub use self::{
+    body::GatewayBody,
+    handle::{Gateway, Worker},
+    redirect_to_https::RedirectToHttps,
+    routes::{Providers, RouteTable},
+};

@@ -1,0 +1,55 @@
+//! The plain listener: sends page views to HTTPS and serves nothing.
+//!
+//! What else comes without TLS is refused rather than redirected: its body, cookies and tokens have
+//! been on the wire in the clear already, and the client should learn so.
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    sync::Arc,
+};
+
+use arc_swap::ArcSwap;
+use http::{Method, Request, Response, StatusCode};
+use hyper::{body::Incoming, service::Service};
+
+use super::{routes::RouteTable, target};
+use crate::pages::{self, PageResponse};
+
+/// Answers every request of the plain listener.
+#[derive(Clone)]
+pub struct RedirectToHttps(pub(super) Arc<ArcSwap<RouteTable>>);
+
+impl Service<Request<Incoming>> for RedirectToHttps {
+    type Response = PageResponse;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<http_body_util::Full<bytes::Bytes>>, Infallible>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        ready(Ok(self.answer(&request)))
+    }
+}
+
+impl RedirectToHttps {
+    fn answer<B>(&self, request: &Request<B>) -> PageResponse {
+        if target::check(request.method(), request.uri()).is_err() {
+            return pages::empty(StatusCode::BAD_REQUEST);
+        }
+        let Ok(named) = target::named_host(request.uri(), request.headers()) else {
+            return pages::empty(StatusCode::BAD_REQUEST);
+        };
+        let table = self.0.load();
+        let Some(authority) = table.first_authority_of(&named.host) else {
+            return pages::empty(StatusCode::MISDIRECTED_REQUEST);
+        };
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return pages::empty(StatusCode::FORBIDDEN);
+        }
+        let path = request
+            .uri()
+            .path_and_query()
+            .map_or("/", http::uri::PathAndQuery::as_str);
+        let location = format!("https://{}{path}", authority.in_https_url());
+        pages::redirect(StatusCode::PERMANENT_REDIRECT, &location)
+    }
+}

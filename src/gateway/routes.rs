@@ -1,0 +1,248 @@
+//! The route table: from host and path to the one route that decides.
+//!
+//! Hosts are compared without regard to ASCII case, paths byte for byte; a prefix ends at a segment
+//! border and the longest wins. Nothing here reads a header or knows a person.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use http::Method;
+
+use crate::{
+    config::{
+        Config,
+        provider::ProviderKind,
+        route::{Allow, Authority, PathPattern, Route},
+    },
+    gateway::plain_path::is_plain,
+    identity::{ProviderName, RouteId},
+    oidc::RelyingParty,
+    telemetry::{Decision, Metrics, RequestCounter},
+    upstream::{RemovalList, RouteTarget},
+};
+
+/// The relying parties, by the name of their provider.
+pub type Providers = HashMap<ProviderName, Arc<RelyingParty>>;
+
+/// All routes of one configuration; replaced whole.
+pub struct RouteTable {
+    /// Tells tables apart, so that what was judged by one is not believed under another.
+    pub(super) generation: u64,
+    /// By host name; the few ports of one name in a list.
+    sites: HashMap<String, Vec<Site>>,
+    /// What is removed from every request.
+    pub(super) removal: RemovalList,
+}
+
+/// One host with a port: what its routes have in common.
+pub(super) struct Site {
+    pub(super) authority: Authority,
+    pub(super) relying_party: Arc<RelyingParty>,
+    pub(super) provider_title: String,
+    /// The longest prefix first.
+    routes: Vec<Arc<RouteEntry>>,
+}
+
+/// A route and what every request of it would otherwise compute again.
+pub(super) struct RouteEntry {
+    pub(super) route: Route,
+    /// Host and port as people type them.
+    pub(super) host: String,
+    pub(super) named_groups: Vec<String>,
+    pub(super) target: RouteTarget,
+    counters: Vec<(Decision, RequestCounter)>,
+}
+
+const DECISIONS: [Decision; 7] = [
+    Decision::Allow,
+    Decision::Forbid,
+    Decision::Login,
+    Decision::Own,
+    Decision::Public,
+    Decision::Refuse,
+    Decision::Unavailable,
+];
+
+impl RouteTable {
+    /// Builds the table of a configuration that was checked.
+    ///
+    /// # Errors
+    /// Returns the id of a route whose provider is not among `providers`, or whose addresses cannot
+    /// be written into a header: both are things that loading has refused before.
+    pub fn new(config: &Config, providers: &Providers, metrics: &Metrics) -> Result<Self, RouteId> {
+        static GENERATION: AtomicU64 = AtomicU64::new(1);
+        let mut sites: HashMap<String, Vec<Site>> = HashMap::new();
+        for route in &config.routes {
+            let entry = Arc::new(RouteEntry::new(route, metrics)?);
+            let of_host = sites.entry(route.from.authority.host.clone()).or_default();
+            match of_host
+                .iter_mut()
+                .find(|site| site.authority == route.from.authority)
+            {
+                Some(site) => site.routes.push(entry),
+                None => of_host.push(Site::new(config, providers, entry)?),
+            }
+        }
+        for site in sites.values_mut().flatten() {
+            site.routes
+                .sort_by_key(|entry| std::cmp::Reverse(entry.route.from.prefix.len()));
+        }
+        Ok(Self {
+            generation: GENERATION.fetch_add(1, Ordering::Relaxed),
+            sites,
+            removal: RemovalList::new(&config.routes),
+        })
+    }
+
+    /// The site of a host in lower case, with the port that the request names.
+    pub(super) fn site(&self, host: &str, port: u16) -> Option<&Site> {
+        self.sites
+            .get(host)?
+            .iter()
+            .find(|site| site.authority.port == port)
+    }
+
+    /// Host names for which some port is served, for the listener that redirects to HTTPS.
+    pub(super) fn first_authority_of(&self, host: &str) -> Option<&Authority> {
+        self.sites
+            .get(host)?
+            .iter()
+            .map(|site| &site.authority)
+            .min_by_key(|it| it.port)
+    }
+}
+
+impl Site {
+    fn new(
+        config: &Config,
+        providers: &Providers,
+        first: Arc<RouteEntry>,
+    ) -> Result<Self, RouteId> {
+        let route = &first.route;
+        let refuse = || route.id.clone();
+        let relying_party = providers
+            .get(&route.provider)
+            .map(Arc::clone)
+            .ok_or_else(refuse)?;
+        let kind = config
+            .provider(&route.provider)
+            .map(|provider| &provider.kind);
+        let provider_title = match kind {
+            Some(ProviderKind::Entra { .. }) => "Microsoft".to_owned(),
+            _ => route.provider.0.clone(),
+        };
+        let authority = route.from.authority.clone();
+        Ok(Self {
+            authority,
+            relying_party,
+            provider_title,
+            routes: vec![first],
+        })
+    }
+
+    /// The route whose prefix is the longest that `path` lies under.
+    pub(super) fn route(&self, path: &str) -> Option<&Arc<RouteEntry>> {
+        self.routes
+            .iter()
+            .find(|entry| lies_under(path, &entry.route.from.prefix))
+    }
+
+    /// The route for what belongs to the host as a whole.
+    pub(super) fn first_route(&self) -> Option<&Arc<RouteEntry>> {
+        self.routes.last()
+    }
+
+    /// The route with this id.
+    pub(super) fn route_by_id(&self, id: &RouteId) -> Option<&Arc<RouteEntry>> {
+        self.routes.iter().find(|entry| &entry.route.id == id)
+    }
+
+    /// Routes that must let a person in as well when the path is not plain: the app behind `entry`
+    /// may read such a path as one of theirs (S-043).
+    pub(super) fn also_judged<'a>(
+        &'a self,
+        entry: &'a RouteEntry,
+        path: &str,
+    ) -> impl Iterator<Item = &'a Arc<RouteEntry>> {
+        let plain = is_plain(path);
+        self.routes.iter().filter(move |other| {
+            !plain && other.route.id != entry.route.id && other.route.to == entry.route.to
+        })
+    }
+}
+
+impl RouteEntry {
+    fn new(route: &Route, metrics: &Metrics) -> Result<Self, RouteId> {
+        let mut named_groups = route.deny.groups.clone();
+        if let Allow::Any(rules) = &route.allow {
+            named_groups.extend(rules.groups.iter().cloned());
+        }
+        let counters = DECISIONS
+            .into_iter()
+            .map(|decision| (decision, metrics.request_counter(&route.id.0, decision)))
+            .collect();
+        let target = RouteTarget::new(route).map_err(|_| route.id.clone())?;
+        let host = route.from.authority.in_https_url();
+        Ok(Self {
+            route: route.clone(),
+            host,
+            named_groups,
+            target,
+            counters,
+        })
+    }
+
+    /// Whether a rule of the operator opens this to everybody.
+    pub(super) fn is_public(&self, method: &Method, path: &str) -> bool {
+        self.route.public.iter().any(|rule| {
+            let opens_path = match &rule.path {
+                PathPattern::Below(start) => path.starts_with(start.as_str()),
+                PathPattern::Exact(whole) => path == whole,
+            };
+            let opens_method = rule.methods.as_ref().is_none_or(|methods| {
+                methods.contains(method)
+                    || (method == Method::HEAD && methods.contains(&Method::GET))
+            });
+            opens_path && opens_method
+        }) && is_plain(path)
+    }
+
+    /// Counts a request with its decision.
+    pub(super) fn count(&self, decision: Decision) {
+        if let Some((_, counter)) = self.counters.iter().find(|(it, _)| *it == decision) {
+            counter.count();
+        }
+    }
+}
+
+fn lies_under(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| prefix.is_empty() || rest.is_empty() || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_ends_at_a_segment_border() {
+        // S-042
+        for (path, prefix, under) in [
+            ("/app", "/app", true),
+            ("/app/", "/app", true),
+            ("/app/x", "/app", true),
+            ("/application", "/app", false),
+            ("/app..", "/app", false),
+            ("/App", "/app", false),
+            ("/x", "", true),
+            ("*", "", true),
+        ] {
+            assert_eq!(lies_under(path, prefix), under, "{path} {prefix}");
+        }
+    }
+}
