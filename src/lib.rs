@@ -1,14 +1,70 @@
-//! Vestibule: single sign-on in front of web apps that know nothing of it.
+//! Vestibule stands in front of web apps that know nothing of single sign-on: it terminates TLS, signs
+//! people in at Microsoft Entra ID (or any OpenID Connect provider), keeps their session for at most
+//! 24 hours, and tells the app behind it, in a header the app can trust, who has come in.
+//!
+//! # Words
+//!
+//! | word | meaning |
+//! |---|---|
+//! | *downstream*, *client* | whoever sends a request to us: a browser, a script, a machine |
+//! | *upstream*, *app* | what stands behind a route |
+//! | *route* | a public address, an app, and the rules between them; one file each |
+//! | *site* | one host with a port, and all its routes |
+//! | *provider*, *issuer* | whoever vouches for people; *relying party* is what we are to it |
+//! | *attempt* | a sign-in under way, sealed into a cookie for ten minutes |
+//! | *identity* | what a verified ID token says about a person |
+//! | *session* | a person who has signed in, on one host, through one provider, until a fixed instant |
+//! | *connection* | a TCP connection; never called a session |
+//!
+//! # The life of a request
+//!
+//! ```text
+//! listener/accept -> tls -> connection -> gateway/handle
+//!     -> context -> target -> routes
+//!     -> /.vestibule/* ? own -> login/start ... provider ... login/callback -> session/store -> back
+//!     -> public rule ? -------------------------------------------+
+//!     -> authenticate -> judged (authorize, identity_header) ------+
+//!     -> upstream/forward: removal, headers, identity last -> client -> app
+//! and back: answer_headers -> handle (access log) -> connection -> client
+//! ```
+//!
+//! A step hands on what the next one needs or ends the request; only the last one forwards. Nothing
+//! reaches an app but through a live session that the route's rules allow, or through a public rule
+//! that the operator wrote.
+//!
+//! # Modules
+//!
+//! | module | its part | knows |
+//! |---|---|---|
+//! | [`cli`] | one file per verb | `app` |
+//! | [`app`] | builds every part, starts and stops it | everything below |
+//! | [`gateway`] | the life of a request | `login`, `oidc`, `session`, `upstream`, `pages` |
+//! | [`login`] | the endpoints below `/.vestibule/` | `oidc`, `session`, `pages` |
+//! | [`ops`] | `/livez`, `/readyz`, `/metrics` | `session` |
+//! | [`listener`] | sockets, TLS, connections | leaves only |
+//! | [`oidc`] | the relying party's protocol | leaves only |
+//! | [`session`] | who is in, until when | leaves only |
+//! | [`upstream`] | speaking to the app; which headers cross | leaves only |
+//! | [`pages`] | what people see of us | leaves only |
+//! | [`config`], [`identity`], [`key_ring`], [`clock`], [`secret`], [`telemetry`], [`peer`] | leaves | one another at most |
+//!
+//! A test (`tests/it/layering.rs`) keeps that table true.
 
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod gateway;
 pub mod identity;
 pub mod key_ring;
 pub mod listener;
+pub mod login;
 pub mod oidc;
+pub mod ops;
 pub mod pages;
+pub mod peer;
 pub mod secret;
 pub mod session;
 pub mod telemetry;

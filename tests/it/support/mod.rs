@@ -9,8 +9,7 @@ pub(crate) mod issuer;
 pub(crate) mod pki;
 mod server;
 pub(crate) mod upstream;
-// Boots the application itself; joins once `vestibule::app` is there.
-// pub(crate) mod vestibule;
+pub(crate) mod vestibule;
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},

@@ -146,7 +146,7 @@ impl Builder {
     /// What `check` says about these files; nothing is started.
     pub(crate) fn findings(self) -> Vec<Finding> {
         self.write_rest();
-        app::prepare(&self.config_dir(), &self.environment).findings
+        app::prepare(&self.config_dir(), &self.environment, &self.time.clock()).findings
     }
 
     /// Boots it.
@@ -155,10 +155,10 @@ impl Builder {
     /// If the files cannot be served; the findings are in the message.
     pub(crate) fn run(self) -> Vestibule {
         self.write_rest();
-        let prepared = app::prepare(&self.config_dir(), &self.environment);
+        let prepared = app::prepare(&self.config_dir(), &self.environment, &self.time.clock());
         let findings: Vec<_> = prepared.findings.iter().map(ToString::to_string).collect();
         let ready = prepared.ready.unwrap_or_else(|| panic!("{findings:#?}"));
-        let running = app::start(ready, self.time.clock()).unwrap();
+        let running = app::start(ready, &self.time.clock()).unwrap();
         assert_eq!(running.https().port(), self.port);
         Vestibule {
             running: Some(running),

@@ -1,0 +1,12 @@
+//! The composition root: reads and checks what the operator typed, builds every part from it, starts
+//! the threads, and owns the order in which they stop.
+//!
+//! Nothing below knows this module; what has to be decided here is only who is handed what.
+
+mod prepare;
+mod start;
+
+pub use self::{
+    prepare::{Prepared, Ready, prepare},
+    start::{Running, start},
+};

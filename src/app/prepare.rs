@@ -1,0 +1,62 @@
+//! Everything that can be known about a configuration without the network, all findings at once.
+//!
+//! `check` and `serve` go through here, so that what passes the one starts with the other.
+
+use std::path::Path;
+
+use crate::{
+    clock::Clock,
+    config::{
+        Config, check,
+        finding::{Finding, Severity},
+        load::load,
+    },
+    listener::certs::CertificateSet,
+};
+
+/// What preparing gave.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Everything that is wrong, in the order of files and lines.
+    pub findings: Vec<Finding>,
+    /// What can be served; `None` if any finding is an error.
+    pub ready: Option<Ready>,
+}
+
+/// A configuration that can be served, with its certificates read.
+#[derive(Debug)]
+pub struct Ready {
+    /// The configuration.
+    pub config: Config,
+    /// The certificates it names.
+    pub certificates: CertificateSet,
+}
+
+/// Reads and checks the configuration in `config_dir`; touches no network.
+#[must_use]
+pub fn prepare(config_dir: &Path, environment: &[(String, String)], clock: &Clock) -> Prepared {
+    let loaded = load(config_dir, environment);
+    let mut findings = loaded.findings;
+    let Some(config) = loaded.config else {
+        return Prepared {
+            findings,
+            ready: None,
+        };
+    };
+    let now = clock.now().wall;
+    let certificates = CertificateSet::read(&config.tls, now, &mut findings);
+    if let Some(certificates) = &certificates {
+        findings.extend(check::uncovered_hosts(&config.routes, |host| {
+            certificates.covers(host)
+        }));
+    }
+    findings.sort();
+    let broken = findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Error);
+    let ready = certificates.filter(|_| !broken).map(|certificates| Ready {
+        config,
+        certificates,
+    });
+    Prepared { findings, ready }
+}

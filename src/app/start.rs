@@ -1,0 +1,398 @@
+//! Starts everything in order, and stops it in order.
+//!
+//! Each data thread has a current-thread runtime, a listening socket and connections to the apps of
+//! its own. Sign-ins, providers and the operators' listener run on a small runtime beside them, so
+//! that they never hold up a data thread.
+
+use std::{
+    collections::HashMap,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    thread,
+};
+
+use anyhow::Context;
+use http::HeaderValue;
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    sync::Semaphore,
+};
+use tokio_rustls::TlsAcceptor;
+use tracing_appender::non_blocking::WorkerGuard;
+
+use super::prepare::Ready;
+use crate::{
+    clock::Clock,
+    config::Config,
+    gateway::{Gateway, Providers, RedirectToHttps, RouteTable, Worker},
+    key_ring::KeyRing,
+    listener::{
+        Phase, Shutdown, Sockets,
+        accept::{MAX_CONNECTIONS, accept},
+        certs::Certificates,
+        connection::{serve_plain, serve_tls},
+        tls,
+    },
+    login::Login,
+    oidc::{ProviderStatus, RelyingParty},
+    ops::{Ops, ProviderLine},
+    session::{MemoryStore, SessionStore},
+    telemetry::{AccessWriter, Metrics, SharedMetrics},
+};
+
+/// Threads of the runtime for sign-ins, providers and operators.
+const CONTROL_THREADS: usize = 2;
+
+/// A vestibule that is serving.
+pub struct Running {
+    https: SocketAddr,
+    http: Option<SocketAddr>,
+    ops: Option<SocketAddr>,
+    store: Arc<dyn SessionStore>,
+    metrics: SharedMetrics,
+    shutdown: Shutdown,
+    grace: std::time::Duration,
+    threads: Vec<thread::JoinHandle<()>>,
+    control: Option<Runtime>,
+    access_guard: Option<WorkerGuard>,
+}
+
+/// Starts serving. Returns once every address is bound; a provider may still be unknown then.
+///
+/// # Errors
+/// Returns an error if an address is taken, a thread cannot be started, or the trusted roots of a
+/// provider cannot be read.
+pub fn start(ready: Ready, clock: &Clock) -> anyhow::Result<Running> {
+    let Ready {
+        config,
+        certificates,
+    } = ready;
+    let https = Sockets::bind(config.listen.https, config.listen.workers)?;
+    let http = config
+        .listen
+        .http
+        .map(|address| Sockets::bind(address, 1))
+        .transpose()?;
+    let ops = config
+        .ops
+        .map(|address| Sockets::bind(address, 1))
+        .transpose()?;
+    let control = Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .context("failed to start the control runtime")?;
+
+    let shutdown = Shutdown::default();
+    let metrics = Arc::new(Metrics::new(clock.clone()));
+    let store = session_store(&config, clock, &metrics);
+    let providers = relying_parties(&config, clock, control.handle())?;
+    let (access, access_guard) = AccessWriter::to_stdout(config.log);
+    let gateway = {
+        let (clock, metrics) = (clock.clone(), Arc::clone(&metrics));
+        let parts = Parts {
+            clock,
+            metrics,
+            store: Arc::clone(&store),
+            providers: &providers,
+        };
+        Arc::new(parts.gateway(&config, access, control.handle())?)
+    };
+    let mut running = Running {
+        https: https.address(),
+        http: http.as_ref().map(Sockets::address),
+        ops: ops.as_ref().map(Sockets::address),
+        store: Arc::clone(&store),
+        metrics: Arc::clone(&metrics),
+        shutdown: shutdown.clone(),
+        grace: config.listen.grace,
+        threads: Vec::new(),
+        control: None,
+        access_guard,
+    };
+    if let Some(sockets) = http {
+        let redirect = gateway.redirect_to_https();
+        serve_beside(control.handle(), sockets, &shutdown, &redirect);
+    }
+    if let Some(sockets) = ops {
+        let service = ops_service(metrics, store, providers, shutdown.clone());
+        serve_beside(control.handle(), sockets, &shutdown, &service);
+    }
+    running.control = Some(control);
+    let acceptor =
+        tls::acceptor(Arc::new(Certificates::new(certificates))).context("failed to set up TLS")?;
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    for (number, listener) in https.into_listeners().into_iter().enumerate() {
+        let thread = DataThread {
+            listener,
+            acceptor: acceptor.clone(),
+            gateway: Arc::clone(&gateway),
+            room: Arc::clone(&room),
+            shutdown: shutdown.clone(),
+        };
+        running.threads.push(thread.start(number)?);
+    }
+    tracing::info!(
+        https = %running.https,
+        threads = running.threads.len(),
+        routes = config.routes.len(),
+        "ready"
+    );
+    Ok(running)
+}
+
+fn session_store(config: &Config, clock: &Clock, metrics: &SharedMetrics) -> Arc<dyn SessionStore> {
+    let capacity = config.session.capacity;
+    Arc::new(MemoryStore::new(
+        capacity,
+        clock.clone(),
+        Arc::clone(metrics),
+    ))
+}
+
+/// The relying parties of all providers; each keeps itself fresh on the control runtime.
+fn relying_parties(config: &Config, clock: &Clock, control: &Handle) -> anyhow::Result<Providers> {
+    let mut providers = HashMap::new();
+    for provider in &config.providers {
+        let name = provider.name.clone();
+        let relying_party = RelyingParty::new(provider.clone(), clock.clone())
+            .with_context(|| format!("failed to set up the provider `{name}`"))?;
+        control.spawn(Arc::clone(&relying_party).keep_fresh());
+        providers.insert(name, relying_party);
+    }
+    Ok(providers)
+}
+
+/// What the gateway is made of.
+struct Parts<'a> {
+    clock: Clock,
+    metrics: SharedMetrics,
+    store: Arc<dyn SessionStore>,
+    providers: &'a Providers,
+}
+
+impl Parts<'_> {
+    fn gateway(
+        self,
+        config: &Config,
+        access: AccessWriter,
+        control: &Handle,
+    ) -> anyhow::Result<Gateway> {
+        let (key_ring, kept) = KeyRing::open(&config.state_dir, self.clock.clone());
+        if let Some(error) = kept {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(
+                %error,
+                cause,
+                "serving with keys in memory: sign-ins under way are lost at a restart; make the \
+                 state folder writable, or name another one as [state] dir"
+            );
+        }
+        let login = Login::new(
+            Arc::clone(&self.store),
+            Arc::new(key_ring),
+            self.clock.clone(),
+            Arc::clone(&self.metrics),
+            config.session.max,
+            control.clone(),
+        );
+        let table = RouteTable::new(config, self.providers, &self.metrics)
+            .map_err(|route| anyhow::anyhow!("failed to build the route `{route}`"))?;
+        let hsts = config
+            .listen
+            .hsts
+            .map(|age| HeaderValue::try_from(format!("max-age={}", age.as_secs())))
+            .transpose()?;
+        Ok(Gateway::new(
+            table,
+            login,
+            self.store,
+            self.clock,
+            self.metrics,
+            access,
+            hsts,
+        ))
+    }
+}
+
+/// One thread that accepts, serves and forwards.
+struct DataThread {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    gateway: Arc<Gateway>,
+    room: Arc<Semaphore>,
+    shutdown: Shutdown,
+}
+
+impl DataThread {
+    fn start(self, number: usize) -> anyhow::Result<thread::JoinHandle<()>> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("failed to start the runtime of a data thread")?;
+        thread::Builder::new()
+            .name(format!("data-{number}"))
+            .spawn(move || runtime.block_on(self.run()))
+            .context("failed to start a data thread")
+    }
+
+    async fn run(self) {
+        let Self {
+            listener,
+            acceptor,
+            gateway,
+            room,
+            shutdown,
+        } = self;
+        let worker = Worker::new(gateway);
+        let serve = |stream, address| {
+            let (acceptor, worker) = (acceptor.clone(), Arc::clone(&worker));
+            let shutdown = shutdown.clone();
+            async move {
+                let make = |peer| worker.service(peer);
+                serve_tls(stream, address, &acceptor, make, &shutdown).await;
+            }
+        };
+        if let Err(error) = accept(listener, room, shutdown.clone(), serve).await {
+            tracing::error!(%error, "a data thread stopped accepting connections");
+        }
+        // What this thread has begun goes on here until it is done, or until the end.
+        tokio::select! {
+            () = shutdown.finished() => {}
+            () = shutdown.reached(Phase::Ended) => {}
+        }
+    }
+}
+
+/// Serves a listener without TLS on the control runtime.
+fn serve_beside<S>(control: &Handle, sockets: Sockets, shutdown: &Shutdown, service: &S)
+where
+    S: PlainService,
+{
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    for listener in sockets.into_listeners() {
+        let (room, shutdown, service) = (Arc::clone(&room), shutdown.clone(), service.clone());
+        control.spawn(async move {
+            let serve = |stream, address| {
+                let (shutdown, service) = (shutdown.clone(), service.clone());
+                async move { service.serve(stream, address, shutdown).await }
+            };
+            if let Err(error) = accept(listener, room, shutdown.clone(), serve).await {
+                tracing::error!(%error, "a listener without TLS stopped accepting connections");
+            }
+        });
+    }
+}
+
+/// A service that a listener without TLS can serve.
+trait PlainService: Clone + Send + Sync + 'static {
+    fn serve(
+        self,
+        stream: tokio::net::TcpStream,
+        address: SocketAddr,
+        shutdown: Shutdown,
+    ) -> impl Future<Output = ()> + Send;
+}
+
+impl PlainService for RedirectToHttps {
+    async fn serve(self, stream: tokio::net::TcpStream, address: SocketAddr, shutdown: Shutdown) {
+        serve_plain(stream, address, |_| self, &shutdown).await;
+    }
+}
+
+impl PlainService for Ops {
+    async fn serve(self, stream: tokio::net::TcpStream, address: SocketAddr, shutdown: Shutdown) {
+        serve_plain(stream, address, |_| self, &shutdown).await;
+    }
+}
+
+fn ops_service(
+    metrics: SharedMetrics,
+    store: Arc<dyn SessionStore>,
+    providers: Providers,
+    shutdown: Shutdown,
+) -> Ops {
+    let providers = move || {
+        let mut lines: Vec<_> = providers
+            .values()
+            .map(|provider| ProviderLine {
+                name: provider.name().0.clone(),
+                ready: matches!(provider.status(), ProviderStatus::Ready),
+            })
+            .collect();
+        lines.sort_by(|one, other| one.name.cmp(&other.name));
+        lines
+    };
+    let serving = move || shutdown.phase() == Phase::Serving;
+    Ops::new(metrics, store, serving, providers)
+}
+
+impl Running {
+    /// The address that serves HTTPS, with the port the system chose if 0 was configured.
+    #[must_use]
+    pub fn https(&self) -> SocketAddr {
+        self.https
+    }
+
+    /// The address that redirects to HTTPS.
+    #[must_use]
+    pub fn http(&self) -> Option<SocketAddr> {
+        self.http
+    }
+
+    /// The operators' address.
+    #[must_use]
+    pub fn ops(&self) -> Option<SocketAddr> {
+        self.ops
+    }
+
+    /// The sessions.
+    #[must_use]
+    pub fn sessions(&self) -> Arc<dyn SessionStore> {
+        Arc::clone(&self.store)
+    }
+
+    /// What `/metrics` would say.
+    #[must_use]
+    pub fn metrics_text(&self) -> String {
+        self.metrics.text(self.store.live())
+    }
+
+    /// What ends everything at once, for a second signal while [`Running::stop`] waits.
+    pub fn hard_stop(&self) -> impl FnOnce() + Send + 'static {
+        let shutdown = self.shutdown.clone();
+        move || shutdown.advance_to(Phase::Ended)
+    }
+
+    /// Stops softly: no new connections, idle ones close, what is under way has the grace period;
+    /// then everything ends. Returns when nothing runs any more.
+    pub async fn stop(mut self) {
+        self.shutdown.advance_to(Phase::Draining);
+        tokio::select! {
+            () = self.shutdown.finished() => {}
+            () = self.shutdown.reached(Phase::Ended) => {}
+            () = tokio::time::sleep(self.grace) => {
+                tracing::warn!("the grace period is over: ending what is still under way");
+            }
+        }
+        self.shutdown.advance_to(Phase::Ended);
+        let threads = std::mem::take(&mut self.threads);
+        let joined = tokio::task::spawn_blocking(move || {
+            threads.into_iter().all(|thread| thread.join().is_ok())
+        });
+        if !joined.await.unwrap_or(false) {
+            tracing::error!("a data thread ended in a fault");
+        }
+        drop(self.access_guard.take());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shutdown.advance_to(Phase::Ended);
+        if let Some(control) = self.control.take() {
+            control.shutdown_background();
+        }
+    }
+}
