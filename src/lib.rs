@@ -40,7 +40,7 @@
 //! | [`app`] | builds every part, starts and stops it | everything below |
 //! | [`gateway`] | the life of a request | `login`, `oidc`, `session`, `upstream`, `pages` |
 //! | [`login`] | the endpoints below `/.vestibule/` | `oidc`, `session`, `pages` |
-//! | [`ops`] | `/livez`, `/readyz`, `/metrics` | `session` |
+//! | [`ops`] | `/livez`, `/readyz`, `/metrics` | leaves only |
 //! | [`listener`] | sockets, TLS, connections | leaves only |
 //! | [`oidc`] | the relying party's protocol | leaves only |
 //! | [`session`] | who is in, until when | leaves only |

@@ -325,7 +325,7 @@ fn ops_service(
         lines
     };
     let serving = move || shutdown.phase() == Phase::Serving;
-    Ops::new(metrics, store, serving, providers)
+    Ops::new(metrics, move || store.live(), serving, providers)
 }
 
 impl Running {

@@ -36,6 +36,7 @@ const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Endpoint {
     Callback,
+    FrontchannelLogout,
     Login,
     Logout,
     Me,
@@ -46,6 +47,7 @@ impl Endpoint {
     fn named(name: &str) -> Option<Self> {
         Some(match name {
             "callback" => Self::Callback,
+            "frontchannel-logout" => Self::FrontchannelLogout,
             "login" => Self::Login,
             "logout" => Self::Logout,
             "me" => Self::Me,
@@ -57,7 +59,7 @@ impl Endpoint {
     /// What `Allow` says.
     fn methods(self) -> &'static str {
         match self {
-            Self::Callback | Self::Login => "GET",
+            Self::Callback | Self::FrontchannelLogout | Self::Login => "GET",
             Self::Logout => "GET, POST",
             Self::Me | Self::SignedOut => "GET, HEAD",
         }
@@ -116,6 +118,7 @@ impl Worker {
         let login = self.login();
         Ok(match endpoint {
             Endpoint::Callback => login.callback(&door, query).await,
+            Endpoint::FrontchannelLogout => login.frontchannel_logout(&door, query),
             Endpoint::Login => login.login(&door, query),
             Endpoint::Logout => login.logout(&door, &parts.method, query, form.as_deref()),
             Endpoint::SignedOut => login.signed_out(&door, query),

@@ -9,6 +9,7 @@ mod fault;
 mod inherit;
 mod logout;
 mod me;
+mod provider_logout;
 pub mod return_to;
 mod start;
 pub mod transaction;

@@ -13,7 +13,7 @@ use http_body_util::Full;
 use hyper::{body::Incoming, service::Service};
 use serde::Serialize;
 
-use crate::{session::SessionStore, telemetry::SharedMetrics};
+use crate::telemetry::SharedMetrics;
 
 /// One provider in the detail of `/readyz`.
 #[derive(Debug, Serialize)]
@@ -36,22 +36,22 @@ struct Readiness {
 #[derive(Clone)]
 pub struct Ops {
     metrics: SharedMetrics,
-    store: Arc<dyn SessionStore>,
+    sessions: Arc<dyn Fn() -> u64 + Send + Sync>,
     serving: Arc<dyn Fn() -> bool + Send + Sync>,
     providers: Arc<dyn Fn() -> Vec<ProviderLine> + Send + Sync>,
 }
 
 impl Ops {
-    /// Endpoints that ask `serving` and `providers` whenever they are asked.
+    /// Endpoints that ask for live `sessions`, `serving` and `providers` whenever they are asked.
     pub fn new(
         metrics: SharedMetrics,
-        store: Arc<dyn SessionStore>,
+        sessions: impl Fn() -> u64 + Send + Sync + 'static,
         serving: impl Fn() -> bool + Send + Sync + 'static,
         providers: impl Fn() -> Vec<ProviderLine> + Send + Sync + 'static,
     ) -> Self {
         Self {
             metrics,
-            store,
+            sessions: Arc::new(sessions),
             serving: Arc::new(serving),
             providers: Arc::new(providers),
         }
@@ -69,7 +69,7 @@ impl Ops {
             "/livez" => text(StatusCode::OK, "ok\n"),
             "/readyz" => self.readiness(),
             "/metrics" => {
-                let body = self.metrics.text(self.store.live());
+                let body = self.metrics.text((self.sessions)());
                 typed(
                     StatusCode::OK,
                     "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -90,7 +90,7 @@ impl Ops {
         };
         let readiness = Readiness {
             ready,
-            sessions: self.store.live(),
+            sessions: (self.sessions)(),
             providers: (self.providers)(),
         };
         let body = serde_json::to_string(&readiness).unwrap_or_default();
