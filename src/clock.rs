@@ -265,7 +265,7 @@ impl ManualClock {
 mod tests {
     use super::*;
 
-    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    const DAY: Duration = Duration::from_hours(24);
 
     fn clock() -> ManualClock {
         ManualClock::starting_at(Timestamp::from_unix_seconds(1_800_000_000))
@@ -275,7 +275,7 @@ mod tests {
     fn deadline_passes_at_its_instant_and_not_before() {
         let manual = clock();
         let deadline = manual.now().deadline_after(DAY);
-        manual.advance(DAY - Duration::from_millis(1));
+        manual.advance(DAY.saturating_sub(Duration::from_millis(1)));
         assert!(!deadline.has_passed(manual.now()));
         manual.advance(Duration::from_millis(1));
         assert!(deadline.has_passed(manual.now()));
@@ -305,10 +305,10 @@ mod tests {
     fn remaining_follows_the_nearer_end() {
         let manual = clock();
         let deadline = manual.now().deadline_after(DAY);
-        manual.step_wall_forward(Duration::from_secs(60));
+        manual.step_wall_forward(Duration::from_mins(1));
         assert_eq!(
             deadline.remaining(manual.now()),
-            DAY - Duration::from_secs(60)
+            DAY.saturating_sub(Duration::from_mins(1))
         );
     }
 

@@ -434,7 +434,7 @@ mod tests {
             Some(Trail { returns: 2 })
         );
         assert_eq!(
-            Trail::of(&headers, now().plus(Duration::from_secs(60)), &ring),
+            Trail::of(&headers, now().plus(Duration::from_mins(1)), &ring),
             None
         );
         assert_eq!(
