@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use url::Host;
 
 use super::{
+    plain_path,
     route::{Authority, From, HostHeader, UpstreamAddress},
     values::{Fault, Format, shown},
 };
@@ -31,7 +32,7 @@ impl Format for From {
             host_and_port(authority).map_err(|why| refused(text, &why, Self::ALLOWED))?;
         let prefix = path.strip_suffix('/').unwrap_or(path);
         if !path.is_empty() {
-            plain_path(path).map_err(fault)?;
+            plain_path::check(path).map_err(|why| fault(&why.to_string()))?;
             if prefix.contains('*') {
                 return Err(fault(
                     "has a wildcard; a prefix holds everything below it anyway",
@@ -63,13 +64,8 @@ impl Format for UpstreamAddress {
         if rest.contains(['/', '?', '#']) {
             return Err(fault("has something behind the host"));
         }
-        let (canonical, port) =
-            host_and_port(rest).map_err(|why| refused(text, &why, Self::ALLOWED))?;
-        let host = if canonical.starts_with('[') {
-            canonical
-        } else {
-            rest.get(..canonical.len()).unwrap_or(&canonical).to_owned()
-        };
+        // In the one form that is compared: two spellings would be two apps.
+        let (host, port) = host_and_port(rest).map_err(|why| refused(text, &why, Self::ALLOWED))?;
         Ok(Self {
             host,
             port: port.unwrap_or(80),
@@ -127,39 +123,6 @@ pub(super) fn is_loopback(host: &str) -> bool {
 /// Whether a path lies where vestibule's own pages are.
 pub(super) fn is_ours(path: &str) -> bool {
     path == "/.vestibule" || path.starts_with("/.vestibule/")
-}
-
-/// Checks that a path has one spelling only, so that what a rule matched is what an app sees.
-///
-/// No empty, `.` or `..` segment, no `;` and `\`, no escape that stands for a character with a
-/// meaning in a path (`/ . \ ; # ? %`) or for a control byte, visible ASCII only (S-037).
-pub(super) fn plain_path(path: &str) -> Result<(), &'static str> {
-    if !path.starts_with('/') {
-        return Err("does not begin with a slash");
-    }
-    if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("holds a character that a path cannot hold; write it percent-encoded");
-    }
-    if path.contains([';', '\\', '?', '#']) {
-        return Err("holds `;`, `\\`, `?` or `#`, which a path rule never matches");
-    }
-    if path.contains("//") {
-        return Err("has an empty segment");
-    }
-    if path.split('/').any(|segment| matches!(segment, "." | "..")) {
-        return Err("has a `.` or `..` segment");
-    }
-    for escape in path.split('%').skip(1) {
-        let byte = escape
-            .get(..2)
-            .filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok())
-            .ok_or("has a malformed percent escape")?;
-        if byte.is_ascii_control() || b"/\\.;#?%".contains(&byte) || matches!(byte, 0xc0 | 0xc1) {
-            return Err("has an escape that a path rule never matches");
-        }
-    }
-    Ok(())
 }
 
 fn refused(text: &str, why: &str, allowed: &str) -> Fault {

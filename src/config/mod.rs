@@ -16,6 +16,7 @@ pub mod load;
 #[cfg(test)]
 mod load_tests;
 mod path_pattern;
+pub mod plain_path;
 pub mod provider;
 mod provider_addresses;
 mod providers;

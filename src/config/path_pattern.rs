@@ -3,7 +3,8 @@
 //! A pattern opens something, so it is a plain path or it is refused.
 
 use super::{
-    addresses::{is_ours, plain_path},
+    addresses::is_ours,
+    plain_path,
     route::PathPattern,
     values::{Fault, Format, shown},
 };
@@ -19,7 +20,7 @@ impl Format for PathPattern {
             Some(path) if path.ends_with('/') => (path, true),
             _ => (text, false),
         };
-        plain_path(path).map_err(fault)?;
+        plain_path::check(path).map_err(|why| fault(&why.to_string()))?;
         if path.contains('*') {
             return Err(fault("has a `*` elsewhere than behind its last slash"));
         }

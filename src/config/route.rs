@@ -78,7 +78,7 @@ pub struct From {
 /// Where an app is; this version speaks plain HTTP/1.1 to it.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct UpstreamAddress {
-    /// Name or address, as written.
+    /// Name in lower case, or address.
     pub host: String,
     /// 1 to 65535; 80 unless written.
     pub port: u16,

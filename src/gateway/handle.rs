@@ -189,7 +189,7 @@ impl Worker {
         // A page about a path that no route has speaks in the name of the host.
         trace.route = entry.or_else(|| site.first_route()).map(Arc::clone);
         let entry = entry.ok_or(GatewayError::NoRoute)?;
-        if entry.is_public(&parts.method, path) {
+        if site.is_public(entry, &parts.method, path) {
             let request = Request::from_parts(parts, body);
             let response = self.forward(context, &table, entry, None, request).await?;
             return Ok(Outcome::forwarded(

@@ -14,7 +14,6 @@ mod judged;
 mod lease;
 mod own;
 mod page_view;
-mod plain_path;
 mod redirect_to_https;
 mod routes;
 mod target;

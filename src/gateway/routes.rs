@@ -16,10 +16,10 @@ use http::Method;
 use crate::{
     config::{
         Config,
+        plain_path::is_plain,
         provider::ProviderKind,
         route::{Allow, Authority, PathPattern, Route},
     },
-    gateway::plain_path::is_plain,
     identity::{ProviderName, RouteId},
     oidc::RelyingParty,
     telemetry::{Decision, Metrics, RequestCounter},
@@ -162,17 +162,26 @@ impl Site {
         self.routes.iter().find(|entry| &entry.route.id == id)
     }
 
-    /// Routes that must let a person in as well when the path is not plain: the app behind `entry`
-    /// may read such a path as one of theirs (S-043).
+    /// Routes that must let a person in as well, because the app behind `entry` may read the path
+    /// as one of theirs (S-043): all of that app if the path has a second reading, else those whose
+    /// prefix differs from it in case alone.
     pub(super) fn also_judged<'a>(
         &'a self,
         entry: &'a RouteEntry,
-        path: &str,
+        path: &'a str,
     ) -> impl Iterator<Item = &'a Arc<RouteEntry>> {
         let plain = is_plain(path);
         self.routes.iter().filter(move |other| {
-            !plain && other.route.id != entry.route.id && other.route.to == entry.route.to
+            other.route.id != entry.route.id
+                && other.route.to == entry.route.to
+                && (!plain || other.may_be_meant(entry, path))
         })
+    }
+
+    /// Whether a rule of the operator opens this to everybody, and no other route of the same app
+    /// may be meant.
+    pub(super) fn is_public(&self, entry: &RouteEntry, method: &Method, path: &str) -> bool {
+        entry.opens(method, path) && self.also_judged(entry, path).next().is_none()
     }
 }
 
@@ -197,8 +206,8 @@ impl RouteEntry {
         })
     }
 
-    /// Whether a rule of the operator opens this to everybody.
-    pub(super) fn is_public(&self, method: &Method, path: &str) -> bool {
+    /// Whether a public rule of the route matches.
+    fn opens(&self, method: &Method, path: &str) -> bool {
         self.route.public.iter().any(|rule| {
             let opens_path = match &rule.path {
                 PathPattern::Below(start) => path.starts_with(start.as_str()),
@@ -210,6 +219,16 @@ impl RouteEntry {
             });
             opens_path && opens_method
         }) && is_plain(path)
+    }
+
+    /// Whether an app that does not care about case would take `path` for one of this route rather
+    /// than of `entry`, whose prefix is shorter.
+    fn may_be_meant(&self, entry: &Self, path: &str) -> bool {
+        let prefix = &self.route.from.prefix;
+        prefix.len() > entry.route.from.prefix.len()
+            && path
+                .get(..prefix.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(prefix) && lies_under(path, start))
     }
 
     /// Counts a request with its decision.

@@ -7,7 +7,8 @@ use std::{borrow::Cow, net::Ipv6Addr};
 
 use http::{HeaderMap, Method, Uri, header::HOST, uri::Authority as UriAuthority};
 
-use super::{error::Refusal, plain_path};
+use super::error::Refusal;
+use crate::config::plain_path::is_unreadable;
 
 /// Host and port a request names.
 #[derive(Debug, Eq, PartialEq)]
@@ -99,7 +100,7 @@ pub(super) fn check(method: &Method, uri: &Uri) -> Result<(), Refusal> {
     }
     let path = uri.path();
     let readable = path.starts_with('/') || (path == "*" && *method == Method::OPTIONS);
-    if !readable || plain_path::check(path).is_err() {
+    if !readable || is_unreadable(path) {
         return Err(Refusal::Target);
     }
     let query = uri.query().unwrap_or_default();
