@@ -17,12 +17,16 @@ use super::{
 };
 use crate::{
     identity::{PersonKey, ProviderSessionId},
-    oidc::{self, Expected, SignInError, SignedIn},
+    oidc::{self, AnswerIssuerError, Blame, Expected, SignInError, SignedIn},
     pages::{self, Notice, SignInFault},
     secret::{Secret, digest_of},
     session::{EndCause, Selection, Session, SessionToken, StoreError, cookie},
-    telemetry::Decision,
+    telemetry::{Decision, chain},
 };
+
+/// The word for a sign-in that came to a session.
+const SIGNED_IN: &str = "signed_in";
+const FAILED: &str = "failed to sign somebody in";
 
 /// The parameters of an answer that count, each of them at most once.
 #[derive(Default)]
@@ -95,24 +99,21 @@ impl Login {
         let found = Attempt::find(door.headers, &state, door.authority, door.now.wall, ring);
         let used = digest_of(&[b"used state", state.as_bytes()]);
         if let Some(return_to) = self.used.get(&used) {
-            return self.used_before(door, &return_to);
+            return self.used_before(door, return_to.as_ref());
         }
         let attempt = match found {
             Ok(attempt) => attempt,
             Err(error) => return self.no_attempt(door, error),
         };
         // From before the code is sent: two answers at once cannot both pass.
-        if !self
-            .used
-            .entry(used)
-            .or_insert(attempt.return_to.clone())
-            .is_fresh()
-        {
-            return self.used_before(door, &attempt.return_to);
+        if !self.used.entry(used).or_insert(None).is_fresh() {
+            return self.used_before(door, None);
         }
-        self.finish(door, &attempt, parameters)
-            .await
-            .with_cookie(Attempt::drop_cookie(&state))
+        let answer = self.finish(door, &attempt, parameters).await;
+        if answer.reason == SIGNED_IN {
+            self.used.insert(used, Some(attempt.return_to));
+        }
+        answer.with_cookie(Attempt::drop_cookie(&state))
     }
 
     async fn finish(&self, door: &Door<'_>, attempt: &Attempt, answer: Parameters) -> Answer {
@@ -126,8 +127,14 @@ impl Login {
                 back,
             );
         }
-        if let Err(error) = door.relying_party.answer_issuer(answer.iss.as_deref()) {
-            return self.failed(door, error.reason(), SignInFault::AnswerInvalid, None, back);
+        match door.relying_party.answer_issuer(answer.iss.as_deref()) {
+            Ok(()) => {}
+            Err(error @ AnswerIssuerError::Unavailable(_)) => {
+                return self.provider_down(door, attempt, error.reason());
+            }
+            Err(error) => {
+                return self.failed(door, error.reason(), SignInFault::AnswerInvalid, None, back);
+            }
         }
         if let Some(error) = &answer.error {
             return self.provider_said_no(door, attempt, error, &answer);
@@ -140,10 +147,15 @@ impl Login {
             nonce: attempt.nonce.clone(),
             pkce_verifier: attempt.pkce_verifier.clone(),
         };
+        // Anybody can make attempts and codes: what they cost us at the provider has a bound.
+        let Ok(permit) = Arc::clone(&self.redemptions).try_acquire_owned() else {
+            return self.provider_down(door, attempt, "too_many_sign_ins");
+        };
         let relying_party = Arc::clone(door.relying_party);
-        let redeemed = self
-            .control
-            .spawn(async move { relying_party.redeem(&code, &expected).await });
+        let redeemed = self.control.spawn(async move {
+            let _permit = permit;
+            relying_party.redeem(&code, &expected).await
+        });
         match redeemed.await {
             Ok(Ok(signed_in)) => self.admit(door, attempt, signed_in, answer.session_state),
             Ok(Err(error)) => self.not_redeemed(door, attempt, &error),
@@ -164,17 +176,24 @@ impl Login {
         session_state: Option<String>,
     ) -> Answer {
         match self.new_session(door, attempt, signed_in, session_state) {
-            Ok(line) => {
-                self.metrics.sign_in(&attempt.provider.0, true, "signed_in");
+            Ok(None) => self.start_again(
+                door,
+                pages::Attempt::Expired,
+                "ended_at_provider",
+                &attempt.return_to,
+            ),
+            Ok(Some(line)) => {
+                self.metrics.sign_in(&attempt.provider.0, true, SIGNED_IN);
                 let returns = attempt.returns.saturating_add(1);
                 let trail = Trail { returns }.leave(door.now.wall, &self.key_ring);
                 let location = attempt.return_to.on(&door.authority.in_https_url());
-                Answer::see_other(&location, "signed_in")
+                Answer::see_other(&location, SIGNED_IN)
                     .with_cookie(line)
                     .with_cookie(trail)
             }
             Err(error) => {
-                tracing::error!(%error, "failed to keep a new session");
+                let error = chain(&error);
+                tracing::error!(error, "failed to keep a new session");
                 self.metrics
                     .sign_in(&attempt.provider.0, false, "store_unavailable");
                 door.notice(
@@ -192,7 +211,7 @@ impl Login {
         attempt: &Attempt,
         signed_in: SignedIn,
         session_state: Option<String>,
-    ) -> Result<HeaderValue, StoreError> {
+    ) -> Result<Option<HeaderValue>, StoreError> {
         let identity = signed_in.identity;
         let is_entra = matches!(identity.person(), PersonKey::Entra { .. });
         let sid = identity.sid().cloned().or_else(|| {
@@ -200,6 +219,13 @@ impl Login {
             let own = |it: &String| is_entra && is_short_word(it);
             session_state.filter(own).map(ProviderSessionId)
         });
+        if let Some(sid) = &sid
+            && self
+                .ended_sids
+                .contains_key(&(attempt.provider.clone(), sid.clone()))
+        {
+            return Ok(None);
+        }
         let now = self.clock.now();
         let person = Selection::Person(identity.person().clone());
         let others = self.store.select(&person)?;
@@ -237,22 +263,24 @@ impl Login {
             expires_at = %session.deadline().wall,
             "signed in"
         );
-        Ok(cookie::set(&token))
+        Ok(Some(cookie::set(&token)))
     }
 
     /// The same answer again: on to the page for a person with a session, else to a new start.
-    fn used_before(&self, door: &Door<'_>, return_to: &ReturnTo) -> Answer {
-        if door.session.is_some() {
+    fn used_before(&self, door: &Door<'_>, return_to: Option<&ReturnTo>) -> Answer {
+        if let (Some(_), Some(return_to)) = (door.session, return_to) {
             return Answer::see_other(&return_to.on(&door.authority.in_https_url()), "used_state");
         }
+        let home = ReturnTo::default();
+        let return_to = return_to.unwrap_or(&home);
         self.start_again(door, pages::Attempt::Used, "used_state", return_to)
     }
 
     fn no_attempt(&self, door: &Door<'_>, error: AttemptError) -> Answer {
         let home = ReturnTo::default();
         match error {
-            AttemptError::Expired => {
-                self.start_again(door, pages::Attempt::Expired, "expired_state", &home)
+            AttemptError::Expired(return_to) => {
+                self.start_again(door, pages::Attempt::Expired, "expired_state", &return_to)
             }
             AttemptError::Foreign => {
                 self.metrics
@@ -320,18 +348,33 @@ impl Login {
 
     fn not_redeemed(&self, door: &Door<'_>, attempt: &Attempt, error: &SignInError) -> Answer {
         let reason = error.reason();
-        let cause = std::error::Error::source(error).map(ToString::to_string);
-        tracing::warn!(
-            request_id = door.page.request_id,
-            provider = %attempt.provider,
-            reason,
-            code = error.aadsts(),
-            %error,
-            cause,
-            "failed to sign somebody in"
-        );
+        let (request_id, code) = (door.page.request_id, error.aadsts());
+        let (provider, whole) = (attempt.provider.0.as_str(), chain(error));
+        // What any browser can bring about is no reason to wake an operator.
+        if error.blame() == Blame::Undecided {
+            tracing::info!(
+                request_id,
+                provider,
+                reason,
+                code,
+                error = whole,
+                "{FAILED}"
+            );
+        } else {
+            tracing::warn!(
+                request_id,
+                provider,
+                reason,
+                code,
+                error = whole,
+                "{FAILED}"
+            );
+        }
         let back = Some(&attempt.return_to);
         match (error, error.oauth_error()) {
+            (_, Some(word)) if ProviderFault::is_passing(word) => {
+                self.provider_down(door, attempt, reason)
+            }
             (_, Some(word)) => {
                 let fault = ProviderFault::new(word, error.aadsts());
                 self.failed(door, reason, fault.what, fault.code, back)
@@ -375,7 +418,7 @@ impl Login {
 }
 
 /// Something like a GUID: what an index can hold without being stretched from outside.
-fn is_short_word(text: &str) -> bool {
+pub(super) fn is_short_word(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 

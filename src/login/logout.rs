@@ -14,7 +14,7 @@ use crate::{
     oidc::LogoutRequest,
     pages::Notice,
     session::{EndCause, Selection, Session, StoreError, cookie},
-    telemetry::Decision,
+    telemetry::{Decision, chain},
 };
 
 /// What the form's token is signed for.
@@ -54,7 +54,8 @@ impl Login {
         match self.sign_out(door, session, &return_to) {
             Ok(answer) => answer,
             Err(error) => {
-                tracing::error!(%error, "failed to end a session");
+                let error = chain(&error);
+                tracing::error!(error, "failed to end a session");
                 door.notice(
                     &Notice::StoreDown,
                     Decision::Unavailable,

@@ -17,25 +17,32 @@ pub mod transaction;
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header::SET_COOKIE};
-use moka::sync::Cache;
-use tokio::runtime::Handle;
+use moka::{policy::EvictionPolicy, sync::Cache};
+use tokio::{runtime::Handle, sync::Semaphore};
 
 use self::return_to::{ReturnTo, login_path};
 use crate::{
     clock::{Clock, Moment},
     config::{route::Authority, session::SessionLifetime},
-    identity::RouteId,
+    identity::{ProviderName, ProviderSessionId, RouteId},
     key_ring::SharedKeyRing,
     oidc::RelyingParty,
-    pages::{self, Notice, PageContext, PageResponse, Problem},
+    pages::{self, Notice, PageContext, PageResponse},
     session::{Session, SessionStore},
     telemetry::{Decision, SharedMetrics},
 };
 
 pub use self::{me::UserName, return_to::RESERVED_PREFIX};
 
-/// Most used states that are remembered; each lies in memory for [`USED_LIFETIME`].
-const MAX_USED_STATES: u64 = 100_000;
+/// Bytes that used states may take in memory; each lies there for [`USED_LIFETIME`].
+const MAX_USED_BYTES: u64 = 32 * 1024 * 1024;
+/// About what one used state takes besides its path, in bytes.
+const USED_BYTES: u32 = 128;
+/// Most codes that are redeemed at once; beyond that a browser is asked to come back.
+const MAX_REDEMPTIONS: usize = 64;
+/// How long the end of a provider's session is remembered, for a sign-in of it that is under way.
+const ENDED_SID_LIFETIME: Duration = Duration::from_mins(1);
+const MAX_ENDED_SIDS: u64 = 100_000;
 /// Longer than an attempt lives, so that none can be used twice.
 const USED_LIFETIME: Duration = Duration::from_mins(20);
 
@@ -46,8 +53,11 @@ pub struct Login {
     clock: Clock,
     metrics: SharedMetrics,
     lifetime: SessionLifetime,
-    /// Digest of a used state to where its sign-in went.
-    used: Cache<[u8; 32], ReturnTo>,
+    /// Digest of a used state; where its sign-in led, once it has.
+    used: Cache<[u8; 32], Option<ReturnTo>>,
+    /// Sessions at a provider that ended a moment ago.
+    ended_sids: Cache<(ProviderName, ProviderSessionId), ()>,
+    redemptions: Arc<Semaphore>,
     /// Where requests to a provider run, so that they never hold up a data thread.
     control: Handle,
 }
@@ -95,9 +105,20 @@ impl Login {
         lifetime: SessionLifetime,
         control: Handle,
     ) -> Self {
+        // By the order of use, here as for sessions: the default policy would refuse the newest.
         let used = Cache::builder()
-            .max_capacity(MAX_USED_STATES)
+            .eviction_policy(EvictionPolicy::lru())
+            .weigher(|_, return_to: &Option<ReturnTo>| {
+                let path = return_to.as_ref().map_or(0, |it| it.as_str().len());
+                USED_BYTES.saturating_add(u32::try_from(path).unwrap_or(u32::MAX))
+            })
+            .max_capacity(MAX_USED_BYTES)
             .time_to_live(USED_LIFETIME)
+            .build();
+        let ended_sids = Cache::builder()
+            .eviction_policy(EvictionPolicy::lru())
+            .max_capacity(MAX_ENDED_SIDS)
+            .time_to_live(ENDED_SID_LIFETIME)
             .build();
         Self {
             store,
@@ -106,6 +127,8 @@ impl Login {
             metrics,
             lifetime,
             used,
+            ended_sids,
+            redemptions: Arc::new(Semaphore::new(MAX_REDEMPTIONS)),
             control,
         }
     }
@@ -115,51 +138,19 @@ impl Login {
     #[must_use]
     pub fn ask(&self, door: &Door<'_>, return_to: &ReturnTo, reason: &'static str) -> Answer {
         let login = login_path(return_to);
-        let response = if door.wants_page {
-            let notice = Notice::SignIn {
-                provider: door.provider_title,
-                login: &login,
-            };
-            pages::respond(&notice, &door.page)
-        } else {
-            pages::problem(&Problem {
-                status: StatusCode::UNAUTHORIZED,
-                title: "Sign-in is needed",
-                reason,
-                request_id: door.page.request_id,
-                login: Some(&login),
-            })
+        let provider = door.provider_title;
+        let notice = Notice::SignIn {
+            provider,
+            login: &login,
         };
-        Answer {
-            response,
-            decision: Decision::Login,
-            reason,
-        }
+        door.notice(&notice, Decision::Login, reason)
     }
 }
 
 impl Door<'_> {
     /// A page of ours as the answer; a problem instead for whoever cannot use a page.
     fn notice(&self, notice: &Notice<'_>, decision: Decision, reason: &'static str) -> Answer {
-        let response = if self.wants_page {
-            pages::respond(notice, &self.page)
-        } else {
-            let status = notice.status();
-            let mut response = pages::problem(&Problem {
-                status,
-                title: status.canonical_reason().unwrap_or("Refused"),
-                reason,
-                request_id: self.page.request_id,
-                login: None,
-            });
-            if let Notice::ProviderDown { retry_after, .. } = notice {
-                let seconds = retry_after.as_secs().max(1);
-                response
-                    .headers_mut()
-                    .insert(http::header::RETRY_AFTER, seconds.into());
-            }
-            response
-        };
+        let response = pages::tell(notice, self.wants_page, reason, &self.page);
         Answer {
             response,
             decision,

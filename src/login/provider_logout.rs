@@ -6,12 +6,16 @@
 
 use http::{StatusCode, header};
 
-use super::{Answer, Door, Login, return_to::single_parameter};
+use super::{
+    Answer, Door, Login,
+    callback::is_short_word,
+    return_to::{has_parameter, single_parameter},
+};
 use crate::{
     identity::ProviderSessionId,
     pages,
     session::{EndCause, Selection},
-    telemetry::Decision,
+    telemetry::{Decision, chain},
 };
 
 impl Login {
@@ -19,14 +23,18 @@ impl Login {
     /// all hosts. Entra ID sends no `iss`; one that is there must be this provider's.
     #[must_use]
     pub fn frontchannel_logout(&self, door: &Door<'_>, query: Option<&str>) -> Answer {
-        let issuer = single_parameter(query, "iss");
-        let ours = issuer.is_none() || door.relying_party.answer_issuer(issuer.as_deref()).is_ok();
-        let sid = single_parameter(query, "sid").filter(|sid| !sid.is_empty() && ours);
+        let ours = !has_parameter(query, "iss")
+            || single_parameter(query, "iss")
+                .is_some_and(|issuer| door.relying_party.answer_issuer(Some(&issuer)).is_ok());
+        let sid = single_parameter(query, "sid").filter(|sid| ours && is_short_word(sid));
         let Some(sid) = sid else {
             return framed(StatusCode::OK, "nothing_to_end");
         };
         let provider = door.relying_party.name().clone();
-        let selection = Selection::Sid(provider, ProviderSessionId(sid));
+        let sid = ProviderSessionId(sid);
+        // First for what is under way: its session is not there yet to be ended.
+        self.ended_sids.insert((provider.clone(), sid.clone()), ());
+        let selection = Selection::Sid(provider, sid);
         match self.store.end(&selection, EndCause::Revoked) {
             Ok(ended) => {
                 tracing::info!(
@@ -37,7 +45,8 @@ impl Login {
                 framed(StatusCode::OK, "provider_logout")
             }
             Err(error) => {
-                tracing::error!(%error, "failed to end sessions at the provider's word");
+                let error = chain(&error);
+                tracing::error!(error, "failed to end sessions at the provider's word");
                 framed(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable")
             }
         }

@@ -81,6 +81,13 @@ pub fn single_parameter(query: Option<&str>, name: &str) -> Option<String> {
     values.next().is_none().then_some(value)
 }
 
+/// Whether a query parameter is there, however often.
+#[must_use]
+pub fn has_parameter(query: Option<&str>, name: &str) -> bool {
+    let query = query.unwrap_or_default().as_bytes();
+    url::form_urlencoded::parse(query).any(|(key, _)| key == name)
+}
+
 /// `/.vestibule/login?return=...` for a path, encoded.
 #[must_use]
 pub fn login_path(return_to: &ReturnTo) -> String {

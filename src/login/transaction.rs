@@ -21,6 +21,8 @@ use crate::{
 
 /// How long a person may take at the provider.
 pub const ATTEMPT_LIFETIME: Duration = Duration::from_mins(10);
+/// Most old cookies that one answer removes; a browser that holds more is asked again later.
+const MAX_DROPPED: usize = 20;
 /// Most attempts one browser may have under way.
 const MAX_ATTEMPTS: usize = 5;
 /// Most bytes that the cookies of all attempts may take together.
@@ -56,10 +58,10 @@ pub struct Attempt {
 }
 
 /// Why an answer fits no attempt.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum AttemptError {
-    /// It was begun more than ten minutes ago.
-    Expired,
+    /// It was begun more than ten minutes ago, to come back here.
+    Expired(ReturnTo),
     /// Another vestibule sealed it, with which this one shares no key ring.
     Foreign,
     /// This browser holds no attempt with this state, or not one of this host.
@@ -135,7 +137,7 @@ impl Attempt {
         // A clock that was set back does not make it younger than new.
         let age = now.since(attempt.begun_at);
         if age >= ATTEMPT_LIFETIME || now < attempt.begun_at.minus(ATTEMPT_LIFETIME) {
-            return Err(AttemptError::Expired);
+            return Err(AttemptError::Expired(attempt.return_to));
         }
         Ok(attempt)
     }
@@ -150,7 +152,8 @@ impl Attempt {
         let mut bytes = name.len() + sealed.expose().len();
         for (at, (_, other)) in pending(headers, ring).into_iter().enumerate() {
             bytes += other.bytes;
-            if at + 1 >= MAX_ATTEMPTS || bytes > MAX_COOKIE_BYTES {
+            let too_many = at + 1 >= MAX_ATTEMPTS || bytes > MAX_COOKIE_BYTES;
+            if too_many && lines.len() <= MAX_DROPPED {
                 lines.push(set_cookie(&other.name, "", 0));
             }
         }
@@ -263,6 +266,8 @@ struct Pending {
 /// The attempts a browser holds, the youngest first; what cannot be opened counts as oldest.
 fn pending(headers: &HeaderMap, ring: &KeyRing) -> Vec<(i64, Pending)> {
     let mut pending: Vec<_> = cookie::pairs(headers)
+        .filter(|(name, _)| name.starts_with(COOKIE_PREFIX.as_bytes()))
+        .take(MAX_ATTEMPTS + MAX_DROPPED)
         .filter_map(|(name, value)| {
             let name = std::str::from_utf8(name).ok()?;
             let digits = name.strip_prefix(COOKIE_PREFIX)?;
@@ -363,7 +368,7 @@ mod tests {
             find(&headers, state, &authority(), late).unwrap(),
             "/page?x=1"
         );
-        let too_late = Err(AttemptError::Expired);
+        let too_late = Err(AttemptError::Expired(ReturnTo::new("/page?x=1")));
         assert_eq!(
             find(&headers, state, &authority(), now().plus(ATTEMPT_LIFETIME)),
             too_late
