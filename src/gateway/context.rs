@@ -66,11 +66,15 @@ impl<'a> RequestContext<'a> {
     }
 
     /// What a page needs to know about this request.
-    pub(super) fn page<'b>(&'b self, entry: &'b RouteEntry, language: Language) -> PageContext<'b> {
+    pub(super) fn page<'b>(
+        &'b self,
+        entry: Option<&'b RouteEntry>,
+        language: Language,
+    ) -> PageContext<'b> {
         PageContext {
             request_id: self.id.as_str(),
-            app: Some(&entry.route.title),
-            help: Some(&entry.route.help),
+            app: entry.map(|entry| entry.route.title.as_str()),
+            help: entry.map(|entry| &entry.route.help),
             time: self.began.wall,
             language,
         }
@@ -88,11 +92,11 @@ impl<'a> RequestContext<'a> {
         Door {
             authority: &site.authority,
             relying_party: &site.relying_party,
-            provider_title: &site.provider_title,
+            provider_title: &entry.provider_title,
             route: &entry.route.id,
             headers,
             wants_page: waiting.wants_page(),
-            page: self.page(entry, Language::from_accept_language(headers)),
+            page: self.page(Some(entry), Language::from_accept_language(headers)),
             now: self.began,
             session: authenticated.session(),
         }

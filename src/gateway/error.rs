@@ -10,6 +10,10 @@ use crate::{session::StoreError, upstream::UpstreamError};
 /// A request that is refused for what it is, whoever sent it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Refusal {
+    /// An expectation other than `100-continue`.
+    Expectation,
+    /// A transfer coding other than `chunked` alone, or one in HTTP/1.0.
+    Framing,
     /// None, two, or a malformed host, or two that differ.
     Host,
     /// A method that is never forwarded.
@@ -18,24 +22,31 @@ pub(super) enum Refusal {
     Misdirected,
     /// A target that cannot be read in one way.
     Target,
+    /// A target longer than we take.
+    TargetLength,
 }
 
 impl Refusal {
     pub(super) fn status(self) -> StatusCode {
         match self {
-            Self::Host | Self::Target => StatusCode::BAD_REQUEST,
+            Self::Expectation => StatusCode::EXPECTATION_FAILED,
+            Self::Framing | Self::Host | Self::Target => StatusCode::BAD_REQUEST,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Self::TargetLength => StatusCode::URI_TOO_LONG,
         }
     }
 
     /// The word in log, metric and problem.
     pub(super) fn reason(self) -> &'static str {
         match self {
+            Self::Expectation => "unknown_expectation",
+            Self::Framing => "ambiguous_framing",
             Self::Host => "malformed_host",
             Self::Method => "method_refused",
             Self::Misdirected => "unknown_host",
             Self::Target => "malformed_target",
+            Self::TargetLength => "target_too_long",
         }
     }
 }
@@ -49,6 +60,8 @@ pub(super) enum GatewayError {
     Internal,
     /// The host is ours, but no route has this path.
     NoRoute,
+    /// A method that an endpoint of ours does not know; these it does.
+    OwnMethod(&'static str),
     /// The request itself.
     Refused(Refusal),
     /// The session store does not answer.

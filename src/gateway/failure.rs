@@ -3,18 +3,19 @@
 //! The client gets a status, a plain sentence and the request id; the chain of causes goes to the
 //! log, once. Nothing that names an app's address, a version or another person is ever answered.
 
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 
 use super::{
     authorize::Forbidden,
     context::RequestContext,
     error::{GatewayError, Refusal, WhyForbidden},
     handle::{Outcome, Seen, Trace, Worker},
+    routes::RouteEntry,
 };
 use crate::{
     login::Answer,
-    pages::{self, ForbiddenReason, Notice, PageResponse, Problem},
-    telemetry::Decision,
+    pages::{self, ForbiddenReason, Notice},
+    telemetry::{Decision, chain},
     upstream::{Blame, UpstreamError},
 };
 
@@ -27,6 +28,7 @@ impl GatewayError {
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::OwnMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Refused(refusal) => refusal.status(),
             Self::StoreUnavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(error) => error.status(),
@@ -38,6 +40,7 @@ impl GatewayError {
             Self::Forbidden(person) => person.why.reason(),
             Self::Internal => "internal",
             Self::NoRoute => "no_route",
+            Self::OwnMethod(_) => "method_refused",
             Self::Refused(refusal) => refusal.reason(),
             Self::StoreUnavailable(_) => "store_unavailable",
             Self::Upstream(error) => error.reason(),
@@ -47,13 +50,13 @@ impl GatewayError {
     fn decision(&self) -> Decision {
         match self {
             Self::Forbidden(_) => Decision::Forbid,
-            Self::NoRoute | Self::Refused(_) => Decision::Refuse,
+            Self::NoRoute | Self::OwnMethod(_) | Self::Refused(_) => Decision::Refuse,
             Self::Upstream(error) if error.blame() == Blame::Downstream => Decision::Refuse,
             Self::Internal | Self::StoreUnavailable(_) | Self::Upstream(_) => Decision::Unavailable,
         }
     }
 
-    fn notice(&self) -> Notice<'_> {
+    fn notice<'a>(&'a self, entry: Option<&'a RouteEntry>) -> Notice<'a> {
         match self {
             Self::Forbidden(person) => Notice::Forbidden {
                 user: person.user.as_deref(),
@@ -62,9 +65,15 @@ impl GatewayError {
             },
             Self::Internal => Notice::Internal,
             Self::NoRoute => Notice::NotFound,
+            Self::OwnMethod(allow) => Notice::MethodNotAllowed { allow },
             Self::Refused(Refusal::Method) => Notice::MethodNotAllowed { allow: METHODS },
+            Self::Refused(Refusal::TargetLength) => Notice::AddressTooLong,
             Self::Refused(_) => Notice::BadRequest,
             Self::StoreUnavailable(_) => Notice::StoreDown,
+            Self::Upstream(UpstreamError::LeaseOver) => Notice::SignIn {
+                provider: entry.map_or("", |entry| &entry.provider_title),
+                login: "/.vestibule/login",
+            },
             Self::Upstream(error) => match error.status() {
                 StatusCode::GATEWAY_TIMEOUT => Notice::UpstreamSlow,
                 StatusCode::BAD_GATEWAY => Notice::UpstreamDown,
@@ -96,17 +105,18 @@ impl Worker {
         error: &GatewayError,
     ) -> Outcome {
         self.log(context, trace, error);
-        let response = match (&trace.route, error) {
+        let entry = trace.route.as_deref();
+        let mut response = match error {
             // Nothing is told about a host that is not ours, or not this connection's.
-            (_, GatewayError::Refused(Refusal::Misdirected)) => {
-                pages::empty(StatusCode::MISDIRECTED_REQUEST)
-            }
-            (Some(entry), _) if seen.waiting.wants_page() => {
+            GatewayError::Refused(Refusal::Misdirected) => pages::empty(error.status()),
+            _ => {
+                let wants_page = entry.is_some() && seen.waiting.wants_page();
                 let page = context.page(entry, seen.language);
-                pages::respond(&error.notice(), &page)
+                pages::tell(&error.notice(entry), wants_page, error.reason(), &page)
             }
-            _ => problem(context, error),
         };
+        // Where no page has the very status, the nearest one is shown with it.
+        *response.status_mut() = error.status();
         self.own(Answer {
             response,
             decision: error.decision(),
@@ -121,7 +131,8 @@ impl Worker {
             GatewayError::Refused(refusal) => self.metrics().refused(refusal.reason()),
             GatewayError::Upstream(error) => log_upstream_error(request_id, route, error),
             GatewayError::StoreUnavailable(error) => {
-                tracing::error!(request_id, route, %error, "failed to ask the session store");
+                let error = chain(error);
+                tracing::error!(request_id, route, error, "failed to ask the session store");
             }
             GatewayError::Internal => {
                 tracing::error!(
@@ -130,47 +141,17 @@ impl Worker {
                     "a request ended in a fault of vestibule's own"
                 );
             }
-            GatewayError::Forbidden(_) | GatewayError::NoRoute => {}
+            GatewayError::Forbidden(_) | GatewayError::NoRoute | GatewayError::OwnMethod(_) => {}
         }
     }
 }
 
 fn log_upstream_error(request_id: &str, route: Option<&str>, error: &UpstreamError) {
-    let causes = causes_of(error);
-    if error.blame() == Blame::Downstream {
-        tracing::debug!(request_id, route, %error, causes, "failed to pass on a request");
+    let blame = error.blame();
+    let error = chain(error);
+    if blame == Blame::Downstream {
+        tracing::debug!(request_id, route, error, "failed to pass on a request");
     } else {
-        tracing::warn!(request_id, route, %error, causes, "the app did not answer properly");
+        tracing::warn!(request_id, route, error, "the app did not answer properly");
     }
-}
-
-/// Every cause behind an error, outermost first.
-fn causes_of(error: &dyn std::error::Error) -> String {
-    let mut causes = String::new();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        if !causes.is_empty() {
-            causes.push_str(": ");
-        }
-        causes.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    causes
-}
-
-fn problem(context: &RequestContext<'_>, error: &GatewayError) -> PageResponse {
-    let status = error.status();
-    let mut response = pages::problem(&Problem {
-        status,
-        title: status.canonical_reason().unwrap_or("Refused"),
-        reason: error.reason(),
-        request_id: context.id.as_str(),
-        login: None,
-    });
-    if status == StatusCode::METHOD_NOT_ALLOWED {
-        response
-            .headers_mut()
-            .insert(header::ALLOW, HeaderValue::from_static(METHODS));
-    }
-    response
 }

@@ -177,18 +177,17 @@ impl Worker {
         trace: &mut Trace,
     ) -> Result<Outcome, GatewayError> {
         let table = self.gateway.table.load_full();
-        target::check(&parts.method, &parts.uri)?;
         let site = site_of(&table, context.peer, &parts.uri, &parts.headers)?;
+        // Until the path is judged, what is said is said in the name of the host.
+        trace.route = Some(Arc::clone(site.widest_route()));
+        target::check(&parts.method, &parts.uri, parts.version, &parts.headers)?;
         let path = parts.uri.path();
         if own::is_reserved(path) {
-            trace.route = site.first_route().map(Arc::clone);
             let answer = self.answer_own(context, &table, site, &parts, body).await?;
             return Ok(self.own(answer));
         }
-        let entry = site.route(path);
-        // A page about a path that no route has speaks in the name of the host.
-        trace.route = entry.or_else(|| site.first_route()).map(Arc::clone);
-        let entry = entry.ok_or(GatewayError::NoRoute)?;
+        let entry = site.route(path).ok_or(GatewayError::NoRoute)?;
+        trace.route = Some(Arc::clone(entry));
         if site.is_public(entry, &parts.method, path) {
             let request = Request::from_parts(parts, body);
             let response = self.forward(context, &table, entry, None, request).await?;

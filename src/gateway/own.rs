@@ -22,7 +22,7 @@ use crate::{
         Answer, RESERVED_PREFIX, UserName,
         return_to::{ReturnTo, single_parameter},
     },
-    pages::{self, Language, Notice},
+    pages,
     session::Session,
     telemetry::Decision,
 };
@@ -93,27 +93,17 @@ impl Worker {
         let Some(endpoint) = Endpoint::named(name) else {
             return asset(&parts.method, name).ok_or(GatewayError::NoRoute);
         };
-        let entry = site.first_route().ok_or(GatewayError::Internal)?;
         if !endpoint.allows(&parts.method) {
-            let language = Language::from_accept_language(&parts.headers);
-            let page = context.page(entry, language);
-            let notice = Notice::MethodNotAllowed {
-                allow: endpoint.methods(),
-            };
-            let response = pages::respond(&notice, &page);
-            return Ok(Answer {
-                response,
-                decision: Decision::Refuse,
-                reason: "method_refused",
-            });
+            return Err(GatewayError::OwnMethod(endpoint.methods()));
         }
+        let widest = site.widest_route();
         let form = match parts.method {
             Method::POST => read_form(&parts.headers, body).await,
             _ => None,
         };
         let authenticated = authenticate(self.store(), &parts.headers, site, context.began)?;
         let query = parts.uri.query();
-        let entry = route_of_return(site, form.as_deref().or(query)).unwrap_or(entry);
+        let entry = route_of_return(site, form.as_deref().or(query)).unwrap_or(widest);
         let door = context.door(site, entry, &parts.headers, waiting, &authenticated);
         let login = self.login();
         Ok(match endpoint {

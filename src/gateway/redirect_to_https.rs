@@ -32,7 +32,8 @@ impl Service<Request<Incoming>> for RedirectToHttps {
 
 impl RedirectToHttps {
     fn answer<B>(&self, request: &Request<B>) -> PageResponse {
-        if target::check(request.method(), request.uri()).is_err() {
+        let (method, uri) = (request.method(), request.uri());
+        if target::check(method, uri, request.version(), request.headers()).is_err() {
             return pages::empty(StatusCode::BAD_REQUEST);
         }
         let Ok(named) = target::named_host(request.uri(), request.headers()) else {

@@ -43,7 +43,7 @@ pub struct RouteTable {
 pub(super) struct Site {
     pub(super) authority: Authority,
     pub(super) relying_party: Arc<RelyingParty>,
-    pub(super) provider_title: String,
+    widest: Arc<RouteEntry>,
     /// The longest prefix first.
     routes: Vec<Arc<RouteEntry>>,
 }
@@ -53,6 +53,8 @@ pub(super) struct RouteEntry {
     pub(super) route: Route,
     /// Host and port as people type them.
     pub(super) host: String,
+    /// How people call the provider.
+    pub(super) provider_title: String,
     pub(super) named_groups: Vec<String>,
     pub(super) target: RouteTarget,
     counters: Vec<(Decision, RequestCounter)>,
@@ -78,14 +80,14 @@ impl RouteTable {
         static GENERATION: AtomicU64 = AtomicU64::new(1);
         let mut sites: HashMap<String, Vec<Site>> = HashMap::new();
         for route in &config.routes {
-            let entry = Arc::new(RouteEntry::new(route, metrics)?);
+            let entry = Arc::new(RouteEntry::new(config, route, metrics)?);
             let of_host = sites.entry(route.from.authority.host.clone()).or_default();
             match of_host
                 .iter_mut()
                 .find(|site| site.authority == route.from.authority)
             {
-                Some(site) => site.routes.push(entry),
-                None => of_host.push(Site::new(config, providers, entry)?),
+                Some(site) => site.add(entry),
+                None => of_host.push(Site::new(providers, entry)?),
             }
         }
         for site in sites.values_mut().flatten() {
@@ -107,7 +109,7 @@ impl RouteTable {
             .find(|site| site.authority.port == port)
     }
 
-    /// Host names for which some port is served, for the listener that redirects to HTTPS.
+    /// The host with the lowest port it is served at, for the listener that redirects to HTTPS.
     pub(super) fn first_authority_of(&self, host: &str) -> Option<&Authority> {
         self.sites
             .get(host)?
@@ -118,31 +120,27 @@ impl RouteTable {
 }
 
 impl Site {
-    fn new(
-        config: &Config,
-        providers: &Providers,
-        first: Arc<RouteEntry>,
-    ) -> Result<Self, RouteId> {
+    fn new(providers: &Providers, first: Arc<RouteEntry>) -> Result<Self, RouteId> {
         let route = &first.route;
         let refuse = || route.id.clone();
         let relying_party = providers
             .get(&route.provider)
             .map(Arc::clone)
             .ok_or_else(refuse)?;
-        let kind = config
-            .provider(&route.provider)
-            .map(|provider| &provider.kind);
-        let provider_title = match kind {
-            Some(ProviderKind::Entra { .. }) => "Microsoft".to_owned(),
-            _ => route.provider.0.clone(),
-        };
         let authority = route.from.authority.clone();
         Ok(Self {
             authority,
             relying_party,
-            provider_title,
+            widest: Arc::clone(&first),
             routes: vec![first],
         })
+    }
+
+    fn add(&mut self, entry: Arc<RouteEntry>) {
+        if entry.route.from.prefix.len() < self.widest.route.from.prefix.len() {
+            self.widest = Arc::clone(&entry);
+        }
+        self.routes.push(entry);
     }
 
     /// The route whose prefix is the longest that `path` lies under.
@@ -152,9 +150,9 @@ impl Site {
             .find(|entry| lies_under(path, &entry.route.from.prefix))
     }
 
-    /// The route for what belongs to the host as a whole.
-    pub(super) fn first_route(&self) -> Option<&Arc<RouteEntry>> {
-        self.routes.last()
+    /// The route with the shortest prefix: it speaks for the host as a whole.
+    pub(super) fn widest_route(&self) -> &Arc<RouteEntry> {
+        &self.widest
     }
 
     /// The route with this id.
@@ -186,7 +184,12 @@ impl Site {
 }
 
 impl RouteEntry {
-    fn new(route: &Route, metrics: &Metrics) -> Result<Self, RouteId> {
+    fn new(config: &Config, route: &Route, metrics: &Metrics) -> Result<Self, RouteId> {
+        let kind = config.provider(&route.provider).map(|it| &it.kind);
+        let provider_title = match kind {
+            Some(ProviderKind::Entra { .. }) => "Microsoft".to_owned(),
+            _ => route.provider.0.clone(),
+        };
         let mut named_groups = route.deny.groups.clone();
         if let Allow::Any(rules) = &route.allow {
             named_groups.extend(rules.groups.iter().cloned());
@@ -200,6 +203,7 @@ impl RouteEntry {
         Ok(Self {
             route: route.clone(),
             host,
+            provider_title,
             named_groups,
             target,
             counters,

@@ -5,7 +5,11 @@
 
 use std::{borrow::Cow, net::Ipv6Addr};
 
-use http::{HeaderMap, Method, Uri, header::HOST, uri::Authority as UriAuthority};
+use http::{
+    HeaderMap, Method, Uri, Version,
+    header::{EXPECT, HOST, TRANSFER_ENCODING},
+    uri::Authority as UriAuthority,
+};
 
 use super::error::Refusal;
 use crate::config::plain_path::is_unreadable;
@@ -84,13 +88,45 @@ fn is_host(host: &str) -> bool {
             .all(|label| !label.is_empty() && label.bytes().all(known))
 }
 
-/// Checks method and target; the path is judged later, by the rules of its route.
+/// The longest path with query, in bytes.
+const MAX_TARGET_BYTES: usize = 8 * 1024;
+
+/// Checks method, target and framing; the path is judged later, by the rules of its route.
 ///
 /// # Errors
-/// Returns a [`Refusal`] for methods that are never forwarded and targets nobody can read.
-pub(super) fn check(method: &Method, uri: &Uri) -> Result<(), Refusal> {
+/// Returns a [`Refusal`] for methods that are never forwarded, targets nobody can read, and
+/// expectations and transfer codings that we do not know.
+pub(super) fn check(
+    method: &Method,
+    uri: &Uri,
+    version: Version,
+    headers: &HeaderMap,
+) -> Result<(), Refusal> {
     if matches!(*method, Method::CONNECT | Method::TRACE) || method.as_str() == "TRACK" {
         return Err(Refusal::Method);
+    }
+    check_target(method, uri)?;
+    let mut expectations = headers.get_all(EXPECT).iter();
+    if expectations.any(|it| !it.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        return Err(Refusal::Expectation);
+    }
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None)
+            if version == Version::HTTP_11
+                && coding.as_bytes().eq_ignore_ascii_case(b"chunked") =>
+        {
+            Ok(())
+        }
+        _ => Err(Refusal::Framing),
+    }
+}
+
+fn check_target(method: &Method, uri: &Uri) -> Result<(), Refusal> {
+    let target = uri.path_and_query().map_or(0, |it| it.as_str().len());
+    if target > MAX_TARGET_BYTES {
+        return Err(Refusal::TargetLength);
     }
     if let Some(scheme) = uri.scheme_str()
         && !scheme.eq_ignore_ascii_case("http")
@@ -100,11 +136,9 @@ pub(super) fn check(method: &Method, uri: &Uri) -> Result<(), Refusal> {
     }
     let path = uri.path();
     let readable = path.starts_with('/') || (path == "*" && *method == Method::OPTIONS);
-    if !readable || is_unreadable(path) {
-        return Err(Refusal::Target);
-    }
     let query = uri.query().unwrap_or_default();
-    if query.bytes().any(|byte| !(0x21..=0x7e).contains(&byte)) {
+    let odd_query = query.bytes().any(|byte| !(0x21..=0x7e).contains(&byte));
+    if !readable || is_unreadable(path) || odd_query {
         return Err(Refusal::Target);
     }
     Ok(())
@@ -193,9 +227,12 @@ mod tests {
     #[test]
     fn methods_and_targets_that_are_never_forwarded() {
         let ok = |method: &str, uri: &str| {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
             check(
-                &Method::from_bytes(method.as_bytes()).unwrap(),
+                &method,
                 &uri.parse().unwrap(),
+                Version::HTTP_11,
+                &HeaderMap::new(),
             )
             .is_ok()
         };
@@ -205,5 +242,58 @@ mod tests {
         assert!(ok("OPTIONS", "*") && !ok("GET", "*"));
         assert!(!ok("GET", "ftp://app.test/") && !ok("GET", "/%zz") && !ok("GET", "/?\u{e4}"));
         assert!(ok("GET", "/a//b;c?d=%zz") && ok("PROPFIND", "/"));
+    }
+
+    #[test]
+    fn an_expectation_or_a_coding_that_we_do_not_know_is_refused() {
+        // S-091, S-212
+        let verdict = |version, fields: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            check(&Method::POST, &Uri::from_static("/"), version, &headers)
+        };
+        let h11 = Version::HTTP_11;
+        assert_eq!(verdict(h11, &[("expect", "100-Continue")]), Ok(()));
+        for odd in ["y 100-continue", "100-continue, x", "", "200-ok"] {
+            assert_eq!(
+                verdict(h11, &[("expect", odd)]),
+                Err(Refusal::Expectation),
+                "{odd}"
+            );
+        }
+        assert_eq!(verdict(h11, &[("transfer-encoding", "Chunked")]), Ok(()));
+        for odd in [
+            "gzip, chunked",
+            "identity",
+            "chunked, chunked",
+            "xchunked",
+            "",
+        ] {
+            assert_eq!(
+                verdict(h11, &[("transfer-encoding", odd)]),
+                Err(Refusal::Framing),
+                "{odd}"
+            );
+        }
+        let twice = [
+            ("transfer-encoding", "chunked"),
+            ("transfer-encoding", "chunked"),
+        ];
+        assert_eq!(verdict(h11, &twice), Err(Refusal::Framing));
+        assert_eq!(
+            verdict(Version::HTTP_10, &twice[..1]),
+            Err(Refusal::Framing)
+        );
+    }
+
+    #[test]
+    fn a_target_has_a_longest_length() {
+        let uri: Uri = format!("/{}", "a".repeat(MAX_TARGET_BYTES))
+            .parse()
+            .unwrap();
+        let verdict = check(&Method::GET, &uri, Version::HTTP_11, &HeaderMap::new());
+        assert_eq!(verdict, Err(Refusal::TargetLength));
     }
 }

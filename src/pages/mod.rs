@@ -18,4 +18,4 @@ pub use assets::asset;
 pub use catalogue::Language;
 pub use notice::{Attempt, ForbiddenReason, Notice, SignInFault};
 pub use problem::{Problem, problem};
-pub use render::{PageContext, PageResponse, empty, json, redirect, respond};
+pub use render::{PageContext, PageResponse, empty, json, redirect, respond, tell};

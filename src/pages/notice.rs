@@ -213,6 +213,16 @@ impl Notice<'_> {
     }
 }
 
+impl Notice<'_> {
+    /// Where a person who is not signed in could begin; for programs.
+    pub(super) fn login(&self) -> Option<&str> {
+        match self {
+            Self::SignIn { login, .. } => Some(login),
+            _ => None,
+        }
+    }
+}
+
 impl SignInFault {
     fn status(self) -> StatusCode {
         match self {

@@ -16,6 +16,7 @@ use super::{
     assets::{MARK, STYLE},
     catalogue::{Labels, Language},
     notice::Notice,
+    problem::{Problem, problem},
     shown::{Shown, ShownTime},
     view::{Action, Value, View, view},
 };
@@ -80,6 +81,30 @@ pub fn respond(notice: &Notice<'_>, context: &PageContext<'_>) -> PageResponse {
     let content_type = HeaderValue::from_static("text/html; charset=utf-8");
     let mut response = answer(notice.status(), Some(content_type), Bytes::from(html));
     add_headers_of(notice, response.headers_mut());
+    response
+}
+
+/// What is told about `notice` to whoever asked: a page to a person, a problem with the word `reason`
+/// to a program. Status and headers are the same in both.
+#[must_use]
+pub fn tell(
+    notice: &Notice<'_>,
+    wants_page: bool,
+    reason: &str,
+    context: &PageContext<'_>,
+) -> PageResponse {
+    if wants_page {
+        return respond(notice, context);
+    }
+    let status = notice.status();
+    let mut response = problem(&Problem {
+        status,
+        title: status.canonical_reason().unwrap_or("Refused"),
+        reason,
+        request_id: context.request_id,
+        login: notice.login(),
+    });
+    add_headers_of_status(notice, response.headers_mut());
     response
 }
 
@@ -164,6 +189,11 @@ fn add_headers_of(notice: &Notice<'_>, headers: &mut HeaderMap) {
     if let Ok(policy) = HeaderValue::try_from(policy) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
+    add_headers_of_status(notice, headers);
+}
+
+/// What the status of a notice asks for, in whatever form it is told.
+fn add_headers_of_status(notice: &Notice<'_>, headers: &mut HeaderMap) {
     match notice {
         Notice::MethodNotAllowed { allow } => {
             if let Ok(allow) = HeaderValue::from_str(allow) {
