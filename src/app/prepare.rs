@@ -8,14 +8,16 @@ use crate::{
     clock::Clock,
     config::{
         Config, check,
-        finding::{Finding, Severity},
+        finding::{Finding, Place, Severity},
         load::load,
     },
+    gateway::Providers,
     listener::certs::CertificateSet,
+    oidc::RelyingParty,
+    telemetry::chain,
 };
 
 /// What preparing gave.
-#[derive(Debug)]
 pub struct Prepared {
     /// Everything that is wrong, in the order of files and lines.
     pub findings: Vec<Finding>,
@@ -24,12 +26,13 @@ pub struct Prepared {
 }
 
 /// A configuration that can be served, with its certificates read.
-#[derive(Debug)]
 pub struct Ready {
     /// The configuration.
     pub config: Config,
     /// The certificates it names.
     pub certificates: CertificateSet,
+    /// The providers it names; not asked yet.
+    pub(super) providers: Providers,
 }
 
 /// Reads and checks the configuration in `config_dir`; touches no network.
@@ -50,6 +53,7 @@ pub fn prepare(config_dir: &Path, environment: &[(String, String)], clock: &Cloc
             certificates.covers(host)
         }));
     }
+    let providers = providers(&config, clock, &mut findings);
     findings.sort();
     let broken = findings
         .iter()
@@ -57,6 +61,29 @@ pub fn prepare(config_dir: &Path, environment: &[(String, String)], clock: &Cloc
     let ready = certificates.filter(|_| !broken).map(|certificates| Ready {
         config,
         certificates,
+        providers,
     });
     Prepared { findings, ready }
+}
+
+/// Sets up every provider; what cannot be is a finding.
+fn providers(config: &Config, clock: &Clock, findings: &mut Vec<Finding>) -> Providers {
+    let mut providers = Providers::new();
+    for provider in &config.providers {
+        match RelyingParty::new(provider.clone(), clock.clone()) {
+            Ok(relying_party) => {
+                providers.insert(provider.name.clone(), relying_party);
+            }
+            Err(error) => {
+                let place = Place {
+                    file: provider.ca_file.clone(),
+                    key: Some(format!("idp.{}", provider.name)),
+                    ..Place::default()
+                };
+                let remedy = "put the provider's section right, and the files it names";
+                findings.push(Finding::error(place, chain(&error), remedy));
+            }
+        }
+    }
+    providers
 }

@@ -5,7 +5,6 @@
 //! that they never hold up a data thread.
 
 use std::{
-    collections::HashMap,
     net::{SocketAddr, TcpListener},
     sync::Arc,
     thread,
@@ -34,7 +33,7 @@ use crate::{
         tls,
     },
     login::Login,
-    oidc::{ProviderStatus, RelyingParty},
+    oidc::ProviderStatus,
     ops::{Ops, ProviderLine},
     session::{MemoryStore, SessionStore},
     telemetry::{AccessWriter, Metrics, SharedMetrics},
@@ -66,6 +65,7 @@ pub fn start(ready: Ready, clock: &Clock) -> anyhow::Result<Running> {
     let Ready {
         config,
         certificates,
+        providers,
     } = ready;
     let https = Sockets::bind(config.listen.https, config.listen.workers)?;
     let http = config
@@ -87,7 +87,10 @@ pub fn start(ready: Ready, clock: &Clock) -> anyhow::Result<Running> {
     let shutdown = Shutdown::default();
     let metrics = Arc::new(Metrics::new(clock.clone()));
     let store = session_store(&config, clock, &metrics);
-    let providers = relying_parties(&config, clock, control.handle())?;
+    for provider in providers.values() {
+        // Each keeps itself fresh, and is waited for by nobody.
+        control.spawn(Arc::clone(provider).keep_fresh());
+    }
     let (access, access_guard) = AccessWriter::to_stdout(config.log);
     let gateway = {
         let (clock, metrics) = (clock.clone(), Arc::clone(&metrics));
@@ -149,19 +152,6 @@ fn session_store(config: &Config, clock: &Clock, metrics: &SharedMetrics) -> Arc
         clock.clone(),
         Arc::clone(metrics),
     ))
-}
-
-/// The relying parties of all providers; each keeps itself fresh on the control runtime.
-fn relying_parties(config: &Config, clock: &Clock, control: &Handle) -> anyhow::Result<Providers> {
-    let mut providers = HashMap::new();
-    for provider in &config.providers {
-        let name = provider.name.clone();
-        let relying_party = RelyingParty::new(provider.clone(), clock.clone())
-            .with_context(|| format!("failed to set up the provider `{name}`"))?;
-        control.spawn(Arc::clone(&relying_party).keep_fresh());
-        providers.insert(name, relying_party);
-    }
-    Ok(providers)
 }
 
 /// What the gateway is made of.

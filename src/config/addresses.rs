@@ -111,7 +111,8 @@ impl Format for Domain {
 }
 
 /// Whether a host, as written in an address, is this machine whatever the network says.
-pub(super) fn is_loopback(host: &str) -> bool {
+#[must_use]
+pub fn is_loopback(host: &str) -> bool {
     let lower = host.to_ascii_lowercase();
     let bare = lower.trim_start_matches('[').trim_end_matches(']');
     bare == "localhost"

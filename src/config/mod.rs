@@ -30,6 +30,8 @@ mod template;
 mod values;
 mod walk;
 
+pub use self::addresses::is_loopback;
+
 use std::path::PathBuf;
 
 use schemars::JsonSchema;

@@ -5,7 +5,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use url::{Host, Url};
+use url::Url;
+
+use crate::config::is_loopback;
 
 /// Whether an address belongs to the open internet.
 pub(super) fn is_public(address: IpAddr) -> bool {
@@ -53,14 +55,9 @@ fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// Whether a URL names this very host: `localhost` or a loopback address.
+/// Whether a URL names this very host: `localhost`, a name below it, or a loopback address.
 pub(super) fn is_loopback_host(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
+    url.host_str().is_some_and(is_loopback)
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 //! Source: OIDC Discovery 4, OIDC Core 10.1.1, `entra.md` 1.3.
 
 use std::{
-    error::Error,
     sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
@@ -17,7 +16,7 @@ use super::{
     provider::{DiscoveryError, MAX_DOCUMENT_BYTES, Metadata, REFRESH_INTERVAL, foreign_issuer},
     relying_party::{Known, RelyingParty, Site},
 };
-use crate::secret::random_bytes;
+use crate::{secret::random_bytes, telemetry::chain};
 
 /// The first pause after a failed attempt, and the shortest.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -159,18 +158,6 @@ fn retry_pause(failures: u32) -> Duration {
 fn jittered(pause: Duration) -> Duration {
     let share = u32::from(u16::from_be_bytes(random_bytes::<2>()));
     (pause / 4) * 3 + (pause / 2) / u32::from(u16::MAX) * share
-}
-
-/// An error with all its causes, in one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
     sync::Arc,
     time::Duration,
@@ -30,6 +30,8 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
+
+use crate::config::is_loopback;
 
 use super::{
     address,
@@ -257,6 +259,11 @@ async fn resolve(url: &Url) -> Result<Vec<SocketAddr>, HttpError> {
     match url.host() {
         Some(Host::Ipv4(address)) => Ok(vec![SocketAddr::new(address.into(), port)]),
         Some(Host::Ipv6(address)) => Ok(vec![SocketAddr::new(address.into(), port)]),
+        // Names below `localhost` are this host whatever a resolver says (RFC 6761 6.3).
+        Some(Host::Domain(name)) if is_loopback(name) => Ok(vec![
+            SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port),
+            SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port),
+        ]),
         Some(Host::Domain(name)) => tokio::net::lookup_host((name, port))
             .await
             .map(|addresses| addresses.take(MAX_ADDRESSES).collect())
