@@ -52,11 +52,11 @@ impl Sockets {
     pub fn bind(address: SocketAddr, count: usize) -> Result<Self, BindError> {
         let fail = |source| BindError { address, source };
         // Alone first: with SO_REUSEPORT from the start a second process would succeed silently.
-        let probe = listening(address, false).map_err(fail)?;
-        let address = probe.local_addr().map_err(fail)?;
-        drop(probe);
+        // Bound but not listening, so that nobody is accepted whom nobody serves.
+        let probe = bound(address, false).map_err(fail)?;
+        let address = StdListener::from(probe).local_addr().map_err(fail)?;
         let listeners = (0..count.max(1))
-            .map(|_| listening(address, true))
+            .map(|_| listening(address))
             .collect::<io::Result<Vec<_>>>()
             .map_err(fail)?;
         Ok(Self { address, listeners })
@@ -75,7 +75,13 @@ impl Sockets {
     }
 }
 
-fn listening(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
+fn listening(address: SocketAddr) -> io::Result<StdListener> {
+    let socket = bound(address, true)?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn bound(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -88,8 +94,7 @@ fn listening(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// Accepts connections until a stop begins; each is served in a tracked task of its own.

@@ -29,6 +29,7 @@ pub struct CertificateSet {
     exact: HashMap<String, Arc<CertifiedKey>>,
     /// `example.com` for a certificate of `*.example.com`.
     below: HashMap<String, Arc<CertifiedKey>>,
+    /// Of the first certificate alone: who connects to an address names no host.
     addresses: Vec<IpAddr>,
 }
 
@@ -52,7 +53,7 @@ impl CertificateSet {
             first: Arc::clone(&pairs.peek()?.key),
             exact: HashMap::new(),
             below: HashMap::new(),
-            addresses: Vec::new(),
+            addresses: pairs.peek()?.addresses.clone(),
         };
         for pair in pairs {
             for name in pair.names {
@@ -62,7 +63,6 @@ impl CertificateSet {
                 };
                 names.entry(name).or_insert_with(|| Arc::clone(&pair.key));
             }
-            set.addresses.extend(pair.addresses);
         }
         Some(set)
     }
@@ -174,7 +174,6 @@ fn read_pair(
         }
     };
     let (chain, key) = (chain?, key?);
-    warn_of_open_key(pair, findings);
     let (names, addresses) = read_names(pair, &chain, now, findings)?;
     match CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()) {
         Ok(key) => Some(ReadPair {
@@ -258,19 +257,4 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
         .map(IpAddr::from)
         .or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))
         .ok()
-}
-
-fn warn_of_open_key(pair: &CertificatePair, findings: &mut Vec<Finding>) {
-    use std::os::unix::fs::PermissionsExt;
-    let Ok(metadata) = std::fs::metadata(&pair.key_file) else {
-        return;
-    };
-    if metadata.permissions().mode() & 0o004 != 0 {
-        let place = Place {
-            file: Some(pair.key_file.clone()),
-            ..pair.place.clone()
-        };
-        let message = "the private key can be read by every user of this machine";
-        findings.push(Finding::warning(place, message, "chmod 600"));
-    }
 }

@@ -21,6 +21,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
+    activity::{Activity, Counted},
     shutdown::{Phase, Shutdown},
     tls::{self, ALPN_H2},
 };
@@ -28,14 +29,17 @@ use crate::peer::{Peer, Transport};
 
 /// How long a client may take over a request's head; also how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest head, in bytes.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// Most fields of a head.
 const MAX_HEADERS: usize = 100;
 /// Largest decoded list of fields over HTTP/2, in bytes as RFC 9113 6.5.2 counts them.
 const MAX_HEADER_LIST_BYTES: u32 = 32 * 1024;
 /// Most requests at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
-/// How often an HTTP/2 connection is asked whether it is still there, and how long it may take.
-const PING_INTERVAL: Duration = Duration::from_secs(75);
+/// How long an HTTP/2 connection may have nothing under way; a client is asked as often whether it is
+/// still there, and may take [`PING_TIMEOUT`] over the answer.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Serves a fresh TCP connection over TLS with the service that `make` gives for its peer.
@@ -48,7 +52,10 @@ pub async fn serve_tls<S, B>(
 ) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
     S::Future: Send + 'static,
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + Unpin
+        + 'static,
 {
     let handshake = tokio::select! {
         handshake = tls::handshake(acceptor, stream) => handshake,
@@ -110,6 +117,7 @@ where
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        .max_header_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
         .half_close(false);
     let mut connection = pin!(builder.serve_connection(io, service));
@@ -131,19 +139,39 @@ where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
     S::Future: Send + 'static,
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + Unpin
+        + 'static,
 {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEADER_LIST_BYTES)
-        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_interval(IDLE_TIMEOUT)
         .keep_alive_timeout(PING_TIMEOUT);
+    let activity = Activity::default();
+    let service = Counted {
+        service,
+        activity: activity.clone(),
+    };
     let mut connection = pin!(builder.serve_connection(io, service));
     let served = tokio::select! {
         served = connection.as_mut() => served,
+        () = first_request_is_late(&activity) => return,
+        () = idles(&activity) => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                served = connection.as_mut() => served,
+                () = tokio::time::sleep(PING_TIMEOUT) => return,
+                () = shutdown.reached(Phase::Ended) => return,
+            }
+        }
         () = shutdown.reached(Phase::Draining) => {
+            if activity.seen().is_untouched() {
+                return;
+            }
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 served = connection.as_mut() => served,
@@ -152,6 +180,28 @@ where
         }
     };
     report(served, address);
+}
+
+/// Ends when a connection has been there for the time of a head and not one request has come; hyper
+/// itself waits for the preface for ever.
+async fn first_request_is_late(activity: &Activity) {
+    tokio::time::sleep(HEAD_TIMEOUT).await;
+    if !activity.seen().is_untouched() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Ends when a connection has had nothing under way for the idle time, twice that at the most.
+async fn idles(activity: &Activity) {
+    let mut earlier = activity.seen();
+    loop {
+        tokio::time::sleep(IDLE_TIMEOUT).await;
+        let now = activity.seen();
+        if now.is_idle_since(earlier) {
+            return;
+        }
+        earlier = now;
+    }
 }
 
 /// What a client does to its own connection is its own affair: told to those who ask for it.

@@ -4,6 +4,7 @@
 //! what a request means, or names a part that does.
 
 pub mod accept;
+mod activity;
 pub mod certs;
 pub mod connection;
 pub mod shutdown;
