@@ -46,7 +46,7 @@
 //! | [`session`] | who is in, until when | leaves only |
 //! | [`upstream`] | speaking to the app; which headers cross | leaves only |
 //! | [`pages`] | what people see of us | leaves only |
-//! | [`config`], [`identity`], [`key_ring`], [`clock`], [`secret`], [`telemetry`], [`peer`] | leaves | one another at most |
+//! | [`config`], [`identity`], [`key_ring`], [`clock`], [`secret`], [`telemetry`], [`peer`], [`reserved`] | leaves | one another at most |
 //!
 //! A test (`tests/it/layering.rs`) keeps that table true.
 
@@ -65,6 +65,7 @@ pub mod oidc;
 pub mod ops;
 pub mod pages;
 pub mod peer;
+pub mod reserved;
 pub mod secret;
 pub mod session;
 pub mod telemetry;

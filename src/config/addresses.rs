@@ -12,6 +12,7 @@ use super::{
     route::{Authority, From, HostHeader, UpstreamAddress},
     values::{Fault, Format, shown},
 };
+use crate::reserved::is_own_path;
 
 impl Format for From {
     const NAME: &'static str = "public-address";
@@ -38,7 +39,7 @@ impl Format for From {
                     "has a wildcard; a prefix holds everything below it anyway",
                 ));
             }
-            if is_ours(prefix) {
+            if is_own_path(prefix) {
                 return Err(fault("lies below /.vestibule/, which is vestibule's own"));
             }
         }
@@ -119,11 +120,6 @@ pub fn is_loopback(host: &str) -> bool {
         || bare.ends_with(".localhost")
         || bare.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
         || bare.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-/// Whether a path lies where vestibule's own pages are.
-pub(super) fn is_ours(path: &str) -> bool {
-    path == "/.vestibule" || path.starts_with("/.vestibule/")
 }
 
 fn refused(text: &str, why: &str, allowed: &str) -> Fault {
@@ -292,7 +288,7 @@ mod tests {
             to("http://127.0.0.1:8080"),
             Ok(("127.0.0.1".to_owned(), 8080))
         );
-        assert_eq!(to("http://App_1"), Ok(("App_1".to_owned(), 80)));
+        assert_eq!(to("http://App_1"), Ok(("app_1".to_owned(), 80)));
         assert_eq!(to("http://[::1]:80"), Ok(("[::1]".to_owned(), 80)));
         for text in [
             "https://10.0.0.7",

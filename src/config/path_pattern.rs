@@ -3,11 +3,11 @@
 //! A pattern opens something, so it is a plain path or it is refused.
 
 use super::{
-    addresses::is_ours,
     plain_path,
     route::PathPattern,
     values::{Fault, Format, shown},
 };
+use crate::reserved::is_own_path;
 
 impl Format for PathPattern {
     const NAME: &'static str = "path-pattern";
@@ -24,7 +24,7 @@ impl Format for PathPattern {
         if path.contains('*') {
             return Err(fault("has a `*` elsewhere than behind its last slash"));
         }
-        if is_ours(path) {
+        if is_own_path(path) {
             return Err(fault("lies below /.vestibule/, which is vestibule's own"));
         }
         Ok(if below {

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     login::Answer,
     pages::{self, ForbiddenReason, Notice},
+    reserved::{LOGIN, LOGOUT},
     telemetry::{Decision, chain},
     upstream::{Blame, UpstreamError},
 };
@@ -61,7 +62,7 @@ impl GatewayError {
             Self::Forbidden(person) => Notice::Forbidden {
                 user: person.user.as_deref(),
                 why: person.why.on_page(),
-                logout: "/.vestibule/logout",
+                logout: LOGOUT,
             },
             Self::Internal => Notice::Internal,
             Self::NoRoute => Notice::NotFound,
@@ -72,7 +73,7 @@ impl GatewayError {
             Self::StoreUnavailable(_) => Notice::StoreDown,
             Self::Upstream(UpstreamError::LeaseOver) => Notice::SignIn {
                 provider: entry.map_or("", |entry| &entry.provider_title),
-                login: "/.vestibule/login",
+                login: LOGIN,
             },
             Self::Upstream(error) => match error.status() {
                 StatusCode::GATEWAY_TIMEOUT => Notice::UpstreamSlow,
@@ -106,14 +107,13 @@ impl Worker {
     ) -> Outcome {
         self.log(context, trace, error);
         let entry = trace.route.as_deref();
-        let mut response = match error {
-            // Nothing is told about a host that is not ours, or not this connection's.
-            GatewayError::Refused(Refusal::Misdirected) => pages::empty(error.status()),
-            _ => {
-                let wants_page = entry.is_some() && seen.waiting.wants_page();
-                let page = context.page(entry, seen.language);
-                pages::tell(&error.notice(entry), wants_page, error.reason(), &page)
-            }
+        // Nothing is told about a host that is not ours, or not this connection's.
+        let mut response = if matches!(error, GatewayError::Refused(Refusal::Misdirected)) {
+            pages::empty(error.status())
+        } else {
+            let wants_page = entry.is_some() && seen.waiting.wants_page();
+            let page = context.page(entry, seen.language);
+            pages::tell(&error.notice(entry), wants_page, error.reason(), &page)
         };
         // Where no page has the very status, the nearest one is shown with it.
         *response.status_mut() = error.status();

@@ -21,7 +21,6 @@ use super::{
     error::{GatewayError, Refusal},
     judged::Judged,
     lease::SessionLease,
-    own,
     page_view::Waiting,
     redirect_to_https::RedirectToHttps,
     routes::{RouteEntry, RouteTable, Site},
@@ -33,6 +32,7 @@ use crate::{
     login::{Answer, Login, return_to::ReturnTo},
     pages::Language,
     peer::{Peer, Transport},
+    reserved::is_own_path,
     session::{Session, SessionStore},
     telemetry::{AccessRecord, AccessWriter, Decision, Metrics, SharedMetrics},
     upstream::{
@@ -182,7 +182,7 @@ impl Worker {
         trace.route = Some(Arc::clone(site.widest_route()));
         target::check(&parts.method, &parts.uri, parts.version, &parts.headers)?;
         let path = parts.uri.path();
-        if own::is_reserved(path) {
+        if is_own_path(path) {
             let answer = self.answer_own(context, &table, site, &parts, body).await?;
             return Ok(self.own(answer));
         }

@@ -19,10 +19,10 @@ use super::{
 };
 use crate::{
     login::{
-        Answer, RESERVED_PREFIX, UserName,
+        Answer, UserName,
         return_to::{ReturnTo, single_parameter},
     },
-    pages,
+    pages, reserved,
     session::Session,
     telemetry::Decision,
 };
@@ -72,11 +72,6 @@ impl Endpoint {
     }
 }
 
-/// Whether a path lies below the reserved prefix, or is it without its last slash.
-pub(super) fn is_reserved(path: &str) -> bool {
-    path.starts_with(RESERVED_PREFIX) || path == RESERVED_PREFIX.trim_end_matches('/')
-}
-
 impl Worker {
     /// Answers a request below the reserved prefix.
     pub(super) async fn answer_own(
@@ -88,7 +83,7 @@ impl Worker {
         body: Incoming,
     ) -> Result<Answer, GatewayError> {
         let path = parts.uri.path();
-        let name = path.strip_prefix(RESERVED_PREFIX).unwrap_or_default();
+        let name = path.strip_prefix(reserved::PATHS).unwrap_or_default();
         let waiting = Waiting::of(&parts.method, &parts.headers);
         let Some(endpoint) = Endpoint::named(name) else {
             return asset(&parts.method, name).ok_or(GatewayError::NoRoute);
@@ -167,29 +162,4 @@ async fn read_form(headers: &HeaderMap, body: Incoming) -> Option<String> {
         .ok()?;
     let bytes: Bytes = read.to_bytes();
     String::from_utf8(bytes.into()).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_prefix_is_reserved_as_it_is_spelled() {
-        for ours in [
-            "/.vestibule/",
-            "/.vestibule/login",
-            "/.vestibule",
-            "/.vestibule/../x",
-        ] {
-            assert!(is_reserved(ours), "{ours}");
-        }
-        for theirs in [
-            "/.vestibulex",
-            "/x/.vestibule/login",
-            "/.Vestibule/login",
-            "/",
-        ] {
-            assert!(!is_reserved(theirs), "{theirs}");
-        }
-    }
 }

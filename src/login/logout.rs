@@ -8,11 +8,12 @@ use http::{HeaderMap, Method, header::ORIGIN};
 
 use super::{
     Answer, Door, Login,
-    return_to::{RESERVED_PREFIX, ReturnTo, login_path, single_parameter},
+    return_to::{ReturnTo, login_path, single_parameter},
 };
 use crate::{
     oidc::LogoutRequest,
     pages::Notice,
+    reserved::{LOGOUT, SIGNED_OUT},
     session::{EndCause, Selection, Session, StoreError, cookie},
     telemetry::{Decision, chain},
 };
@@ -37,8 +38,8 @@ impl Login {
             .map_or_else(ReturnTo::default, |path| ReturnTo::new(&path));
         let Some(session) = door.session else {
             // Nobody to sign out; an old cookie goes all the same.
-            let location = format!("{}{RESERVED_PREFIX}signed-out", door.origin());
-            return Answer::see_other(&location, "no_session").with_cookie(cookie::clear());
+            return Answer::see_other(&signed_out_url(door), "no_session")
+                .with_cookie(cookie::clear());
         };
         if method == Method::POST {
             let token = single_parameter(form, "token").unwrap_or_default();
@@ -87,7 +88,7 @@ impl Login {
         let notice = Notice::SignOut {
             token: token.expose(),
             return_to: return_to.as_str(),
-            action: "/.vestibule/logout",
+            action: LOGOUT,
             provider_origin: origin.as_deref(),
         };
         door.notice(&notice, Decision::Own, "asked")
@@ -134,7 +135,7 @@ impl Login {
 }
 
 fn signed_out_url(door: &Door<'_>) -> String {
-    format!("{}{RESERVED_PREFIX}signed-out", door.origin())
+    format!("{}{SIGNED_OUT}", door.origin())
 }
 
 /// A GET that a page of this very origin made; browsers that do not say so get the button.

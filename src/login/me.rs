@@ -9,6 +9,7 @@ use super::{Answer, Door, Login};
 use crate::{
     identity::Groups,
     pages::{self, Notice},
+    reserved::LOGOUT,
     session::Session,
     telemetry::Decision,
 };
@@ -51,7 +52,7 @@ impl Login {
                 provider: door.provider_title,
                 signed_in_at: session.signed_in_at(),
                 expires_at: session.deadline().wall,
-                logout: "/.vestibule/logout",
+                logout: LOGOUT,
             };
             pages::respond(&notice, &door.page)
         } else {

@@ -32,7 +32,7 @@ use crate::{
     telemetry::{Decision, SharedMetrics},
 };
 
-pub use self::{me::UserName, return_to::RESERVED_PREFIX};
+pub use self::me::UserName;
 
 /// Bytes that used states may take in memory; each lies there for [`USED_LIFETIME`].
 const MAX_USED_BYTES: u64 = 32 * 1024 * 1024;

@@ -5,11 +5,10 @@
 
 use std::fmt;
 
+use crate::reserved;
+
 /// The longest path with query that is kept, in bytes.
 const MAX_BYTES: usize = 2_048;
-
-/// Everything below it is ours, on every host.
-pub const RESERVED_PREFIX: &str = "/.vestibule/";
 
 /// A path with query on our own origin.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -68,7 +67,7 @@ fn is_own_path(path: &str) -> bool {
         && bytes
             .iter()
             .all(|byte| (0x21..=0x7e).contains(byte) && *byte != b'\\')
-        && (!path.starts_with(RESERVED_PREFIX) || path == "/.vestibule/me")
+        && (!path.starts_with(reserved::PATHS) || path == reserved::ME)
 }
 
 /// The value of one query parameter, decoded, if it is there exactly once.
@@ -94,7 +93,7 @@ pub fn login_path(return_to: &ReturnTo) -> String {
     let query = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("return", return_to.as_str())
         .finish();
-    format!("{RESERVED_PREFIX}login?{query}")
+    format!("{}?{query}", reserved::LOGIN)
 }
 
 #[cfg(test)]

@@ -7,12 +7,13 @@ use http::StatusCode;
 
 use super::{
     Answer, Door, Login,
-    return_to::{RESERVED_PREFIX, ReturnTo, login_path},
+    return_to::{ReturnTo, login_path},
     transaction::{Attempt, Trail},
 };
 use crate::{
     oidc::AuthorizationRequest,
     pages::{self, Notice},
+    reserved::CALLBACK,
     telemetry::Decision,
 };
 
@@ -100,5 +101,5 @@ impl Login {
 
 /// The redirect URI of a host: the same for every sign-in there, from configuration alone (S-179).
 pub(super) fn callback_url(door: &Door<'_>) -> String {
-    format!("{}{RESERVED_PREFIX}callback", door.origin())
+    format!("{}{CALLBACK}", door.origin())
 }

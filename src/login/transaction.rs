@@ -430,6 +430,13 @@ mod tests {
     }
 
     #[test]
+    fn our_cookies_have_the_beginning_by_which_they_are_kept_from_apps() {
+        for name in [COOKIE_PREFIX, TRAIL_COOKIE] {
+            assert!(name.starts_with(crate::reserved::COOKIES), "{name}");
+        }
+    }
+
+    #[test]
     fn a_trail_is_fresh_for_a_minute_and_cannot_be_forged() {
         let ring = ring();
         let line = Trail { returns: 2 }.leave(now(), &ring);

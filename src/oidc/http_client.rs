@@ -325,6 +325,7 @@ fn in_origin_form(request: Request<Vec<u8>>, url: &Url) -> Result<Request<Full<B
     Ok(Request::from_parts(parts, Full::new(Bytes::from(body))))
 }
 
+#[expect(clippy::disallowed_methods, reason = "one of the two HTTP clients")]
 async fn exchange(
     stream: Box<dyn Stream>,
     request: Request<Full<Bytes>>,

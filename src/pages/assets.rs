@@ -61,7 +61,7 @@ impl Asset {
             .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
         let name = format!("{stem}-{hash}.{extension}");
         Self {
-            path: format!("/.vestibule/{name}"),
+            path: format!("{}{name}", crate::reserved::PATHS),
             name,
             content_type,
             content,

@@ -6,10 +6,10 @@
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
 use super::model::{SessionKey, SessionToken};
+use crate::reserved;
 
-/// The cookie that carries a session. The prefix makes browsers refuse one set by another host,
-/// without `Secure`, or for a part of the site (RFC 6265bis 4.1.3.2).
-pub const SESSION_COOKIE: &str = "__Host-vestibule";
+/// The cookie that carries a session.
+const SESSION_COOKIE: &str = reserved::COOKIES;
 
 /// What the request's cookies say about a session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

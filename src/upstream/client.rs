@@ -191,6 +191,7 @@ impl Exchange<'_> {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "one of the two HTTP clients")]
     async fn connect(&self, to: &UpstreamAddress) -> Result<Connection, UpstreamError> {
         let host = to.host.strip_prefix('[').unwrap_or(&to.host);
         let host = host.strip_suffix(']').unwrap_or(host);

@@ -11,8 +11,10 @@ use http::{
     header::{COOKIE, SET_COOKIE},
 };
 
+use crate::reserved::COOKIES;
+
 /// What the names of all our cookies begin with.
-const OUR_NAME: &[u8] = b"__Host-vestibule";
+const OUR_NAME: &[u8] = COOKIES.as_bytes();
 
 /// Shorter values are not searched for: a session's is 43 bytes, and whoever presents something
 /// shorter under our name must not be able to cut the app's cookies by it.

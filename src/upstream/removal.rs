@@ -7,45 +7,7 @@
 
 use http::HeaderName;
 
-use crate::config::route::Route;
-
-/// Ours, the hop's, or what apps trust a front for; removed whatever the routes say.
-///
-/// `content_length` and `host` are here because both are written anew, and because their other
-/// spellings reach some apps as the real thing.
-const NEVER_FROM_A_CLIENT: &[&str] = &[
-    // The hop between the client and us (RFC 9110 7.6.1), and framing.
-    "alt_used",
-    "connection",
-    "content_length",
-    "expect",
-    "host",
-    "http2_settings",
-    "keep_alive",
-    "proxy_authenticate",
-    "proxy_authorization",
-    "proxy_connection",
-    "te",
-    "trailer",
-    "transfer_encoding",
-    "upgrade",
-    // What apps believe because a front is supposed to have written it.
-    "forwarded",
-    "proxy",
-    "true_client_ip",
-    "x_client_ip",
-    "x_forwarded",
-    "x_http_method",
-    "x_http_method_override",
-    "x_method_override",
-    "x_original_uri",
-    "x_original_url",
-    "x_real_ip",
-    "x_request_id",
-    "x_rewrite_uri",
-    "x_rewrite_url",
-    "x_sendfile",
-];
+use crate::{config::route::Route, reserved::REQUEST_FIELDS};
 
 /// Whole families of such names. `x_vestibule_` is what we call our own.
 const NEVER_FROM_A_CLIENT_BELOW: &[&str] = &["x_accel_", "x_forwarded_", "x_vestibule_"];
@@ -68,7 +30,7 @@ impl RemovalList {
     #[must_use]
     pub fn new(routes: &[Route]) -> Self {
         let identity = routes.iter().flat_map(|route| &route.identity.headers);
-        let fixed = NEVER_FROM_A_CLIENT.iter().chain(DEFAULT_IDENTITY_HEADERS);
+        let fixed = REQUEST_FIELDS.iter().chain(DEFAULT_IDENTITY_HEADERS);
         Self(FoldedNames::new(fixed.map(|name| name.as_bytes()).chain(
             identity.map(|header| header.name.as_str().as_bytes()),
         )))

@@ -14,6 +14,7 @@ const LEAVES: &[&str] = &[
     "identity",
     "key_ring",
     "peer",
+    "reserved",
     "secret",
     "telemetry",
 ];
