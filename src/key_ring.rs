@@ -51,9 +51,17 @@ pub enum KeyRingError {
     /// The folder or file could not be read or written.
     #[error("failed to keep the key ring at {}", .0.display())]
     Io(PathBuf, #[source] io::Error),
-    /// The file is there but is no key ring. It is left as it is.
-    #[error("failed to read the key ring at {}", .0.display())]
-    Parse(PathBuf, #[source] serde_json::Error),
+    /// The file is there but is no key ring. It is left as it is; what is in it is not quoted.
+    #[error("failed to read the key ring at {}: it is no key ring from line {line} on", .path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// From one.
+        line: usize,
+    },
+    /// A new key could not be written; the old ones serve on.
+    #[error("failed to add a key to the key ring at {}", .0.display())]
+    Rotate(PathBuf, #[source] io::Error),
 }
 
 /// What the file holds.
@@ -97,10 +105,8 @@ impl KeyRing {
     #[must_use]
     pub fn open(state_dir: &Path, clock: Clock) -> (Self, Option<KeyRingError>) {
         let now = clock.now().wall;
-        let (ring, error) = match kept_in(state_dir, now) {
-            Ok(ring) => (ring, None),
-            Err(error) => (Ring::in_memory(now), Some(error)),
-        };
+        let (ring, error) =
+            kept_in(state_dir, now).unwrap_or_else(|error| (Ring::in_memory(now), Some(error)));
         (
             Self {
                 ring: ArcSwap::from_pointee(ring),
@@ -257,7 +263,8 @@ fn derive(root: &hkdf::Prk, label: &[u8]) -> [u8; 32] {
 }
 
 /// Reads the ring, makes one if there is none, adds a key if the newest is old; writes what changed.
-fn kept_in(state_dir: &Path, now: Timestamp) -> Result<Ring, KeyRingError> {
+/// A ring that can be read but not added to serves as it is.
+fn kept_in(state_dir: &Path, now: Timestamp) -> Result<(Ring, Option<KeyRingError>), KeyRingError> {
     let path = state_dir.join(FILE_NAME);
     let fail = |error| KeyRingError::Io(path.clone(), error);
     DirBuilder::new()
@@ -265,43 +272,54 @@ fn kept_in(state_dir: &Path, now: Timestamp) -> Result<Ring, KeyRingError> {
         .mode(0o700)
         .create(state_dir)
         .map_err(fail)?;
-    let read = match fs::read_to_string(&path) {
-        Ok(text) => Some(
-            serde_json::from_str::<RingFile>(&text)
-                .map_err(|error| KeyRingError::Parse(path.clone(), error))?,
-        ),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(fail(error)),
-    };
-    let mut file = read.unwrap_or_else(|| {
+    let Some(mut file) = read(&path)? else {
         let id = u32::from_be_bytes(random_bytes());
-        RingFile {
-            id: format!("{id:08x}"),
-            keys: Vec::new(),
-        }
-    });
-    let newest = file
-        .keys
-        .first()
-        .map(|key| Timestamp::from_unix_seconds(key.created_at));
-    if newest.is_none_or(|newest| now >= newest.plus(ROTATE_AFTER)) {
-        let key = BASE64_URL_SAFE_NO_PAD.encode(random_bytes::<32>());
-        file.keys.insert(
-            0,
-            KeyRecord {
-                created_at: now.unix_seconds(),
-                key,
-            },
-        );
-        file.keys.truncate(2);
+        let id = format!("{id:08x}");
+        let keys = vec![KeyRecord::new(now)];
+        let file = RingFile { id, keys };
         write(&path, &file).map_err(fail)?;
+        let ring = Ring::from_file(&file).ok_or_else(|| malformed(&path, 1))?;
+        return Ok((ring, None));
+    };
+    let ring = Ring::from_file(&file).ok_or_else(|| malformed(&path, 1))?;
+    if now < ring.keys[0].created_at.plus(ROTATE_AFTER) {
+        return Ok((ring, None));
     }
-    Ring::from_file(&file).ok_or_else(|| {
-        fail(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "an id or a key in it has a wrong form",
-        ))
-    })
+    file.keys.insert(0, KeyRecord::new(now));
+    file.keys.truncate(2);
+    match write(&path, &file) {
+        Ok(()) => Ring::from_file(&file)
+            .map(|ring| (ring, None))
+            .ok_or_else(|| malformed(&path, 1)),
+        Err(error) => Ok((ring, Some(KeyRingError::Rotate(path, error)))),
+    }
+}
+
+fn read(path: &Path) -> Result<Option<RingFile>, KeyRingError> {
+    match fs::read_to_string(path) {
+        // The parser's own words would quote what is in the file.
+        Ok(text) => serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|error| malformed(path, error.line())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(KeyRingError::Io(path.to_owned(), error)),
+    }
+}
+
+fn malformed(path: &Path, line: usize) -> KeyRingError {
+    KeyRingError::Parse {
+        path: path.to_owned(),
+        line,
+    }
+}
+
+impl KeyRecord {
+    fn new(now: Timestamp) -> Self {
+        Self {
+            created_at: now.unix_seconds(),
+            key: BASE64_URL_SAFE_NO_PAD.encode(random_bytes::<32>()),
+        }
+    }
 }
 
 /// Replaces the file in one step, so that a crash leaves the old or the new one.
@@ -419,9 +437,39 @@ mod tests {
         let path = state.path().join(FILE_NAME);
         fs::write(&path, "{").unwrap();
         let (ring, error) = KeyRing::open(state.path(), clock().clock());
-        assert!(matches!(error, Some(KeyRingError::Parse(..))));
+        assert!(matches!(error, Some(KeyRingError::Parse { line: 1, .. })));
         assert!(ring.open_sealed("a", ring.seal("a", b"b").expose()).is_ok());
         assert_eq!(fs::read_to_string(&path).unwrap(), "{");
+    }
+
+    #[test]
+    fn a_ring_that_cannot_be_added_to_serves_as_it_is() {
+        let state = tempfile::tempdir().unwrap();
+        let manual = clock();
+        let (first, _) = KeyRing::open(state.path(), manual.clock());
+        let sealed = first.seal("attempt", b"state");
+        manual.advance(ROTATE_AFTER);
+        // A folder in the place of the file to be written: works for every user, root as well.
+        fs::create_dir(state.path().join("keyring.new")).unwrap();
+        let (second, error) = KeyRing::open(state.path(), manual.clock());
+        assert!(matches!(error, Some(KeyRingError::Rotate(..))));
+        assert_eq!(
+            second.open_sealed("attempt", sealed.expose()).unwrap(),
+            b"state"
+        );
+    }
+
+    #[test]
+    fn what_is_in_a_broken_ring_is_not_quoted() {
+        let state = tempfile::tempdir().unwrap();
+        let path = state.path().join(FILE_NAME);
+        fs::write(&path, r#"{"id": "00000000", "keys": "c2VjcmV0"}"#).unwrap();
+        let (_, error) = KeyRing::open(state.path(), clock().clock());
+        let text = crate::telemetry::chain(&error.unwrap());
+        assert!(
+            !text.contains("c2VjcmV0") && text.contains("line 1"),
+            "{text}"
+        );
     }
 
     #[test]

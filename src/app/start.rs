@@ -6,7 +6,10 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 
@@ -36,7 +39,7 @@ use crate::{
     oidc::ProviderStatus,
     ops::{Ops, ProviderLine},
     session::{MemoryStore, SessionStore},
-    telemetry::{AccessWriter, Metrics, SharedMetrics},
+    telemetry::{AccessWriter, Metrics, SharedMetrics, chain},
 };
 
 /// Threads of the runtime for sign-ins, providers and operators.
@@ -50,6 +53,8 @@ pub struct Running {
     store: Arc<dyn SessionStore>,
     metrics: SharedMetrics,
     shutdown: Shutdown,
+    /// The operators' listener ends last: it has to say that this is not ready any more.
+    ops_shutdown: Shutdown,
     grace: std::time::Duration,
     threads: Vec<thread::JoinHandle<()>>,
     control: Option<Runtime>,
@@ -85,6 +90,7 @@ pub fn start(ready: Ready, clock: &Clock) -> anyhow::Result<Running> {
         .context("failed to start the control runtime")?;
 
     let shutdown = Shutdown::default();
+    let crippled = Arc::new(AtomicBool::new(false));
     let metrics = Arc::new(Metrics::new(clock.clone()));
     let store = session_store(&config, clock, &metrics);
     for provider in providers.values() {
@@ -109,6 +115,7 @@ pub fn start(ready: Ready, clock: &Clock) -> anyhow::Result<Running> {
         store: Arc::clone(&store),
         metrics: Arc::clone(&metrics),
         shutdown: shutdown.clone(),
+        ops_shutdown: Shutdown::default(),
         grace: config.listen.grace,
         threads: Vec::new(),
         control: None,
@@ -119,8 +126,12 @@ pub fn start(ready: Ready, clock: &Clock) -> anyhow::Result<Running> {
         serve_beside(control.handle(), sockets, &shutdown, &redirect);
     }
     if let Some(sockets) = ops {
-        let service = ops_service(metrics, store, providers, shutdown.clone());
-        serve_beside(control.handle(), sockets, &shutdown, &service);
+        let serving = {
+            let (shutdown, crippled) = (shutdown.clone(), Arc::clone(&crippled));
+            move || shutdown.phase() == Phase::Serving && !crippled.load(Ordering::Acquire)
+        };
+        let service = ops_service(metrics, store, providers, serving);
+        serve_beside(control.handle(), sockets, &running.ops_shutdown, &service);
     }
     running.control = Some(control);
     let acceptor =
@@ -133,6 +144,7 @@ pub fn start(ready: Ready, clock: &Clock) -> anyhow::Result<Running> {
             gateway: Arc::clone(&gateway),
             room: Arc::clone(&room),
             shutdown: shutdown.clone(),
+            crippled: Arc::clone(&crippled),
         };
         running.threads.push(thread.start(number)?);
     }
@@ -171,12 +183,11 @@ impl Parts<'_> {
     ) -> anyhow::Result<Gateway> {
         let (key_ring, kept) = KeyRing::open(&config.state_dir, self.clock.clone());
         if let Some(error) = kept {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            let error = chain(&error);
             tracing::warn!(
-                %error,
-                cause,
-                "serving with keys in memory: sign-ins under way are lost at a restart; make the \
-                 state folder writable, or name another one as [state] dir"
+                error,
+                "the key ring is not kept as it should be: sign-ins under way may be lost at a \
+                 restart; make the state folder writable, or name another one as [state] dir"
             );
         }
         let login = Login::new(
@@ -213,6 +224,8 @@ struct DataThread {
     gateway: Arc<Gateway>,
     room: Arc<Semaphore>,
     shutdown: Shutdown,
+    /// Set when this thread can no longer accept: the process is not ready then.
+    crippled: Arc<AtomicBool>,
 }
 
 impl DataThread {
@@ -223,7 +236,11 @@ impl DataThread {
             .context("failed to start the runtime of a data thread")?;
         thread::Builder::new()
             .name(format!("data-{number}"))
-            .spawn(move || runtime.block_on(self.run()))
+            .spawn(move || {
+                runtime.block_on(self.run());
+                // Not to be held up by a name that is still being looked up.
+                runtime.shutdown_background();
+            })
             .context("failed to start a data thread")
     }
 
@@ -234,6 +251,7 @@ impl DataThread {
             gateway,
             room,
             shutdown,
+            crippled,
         } = self;
         let worker = Worker::new(gateway);
         let serve = |stream, address| {
@@ -246,6 +264,7 @@ impl DataThread {
         };
         if let Err(error) = accept(listener, room, shutdown.clone(), serve).await {
             tracing::error!(%error, "a data thread stopped accepting connections");
+            crippled.store(true, Ordering::Release);
         }
         // What this thread has begun goes on here until it is done, or until the end.
         tokio::select! {
@@ -301,7 +320,7 @@ fn ops_service(
     metrics: SharedMetrics,
     store: Arc<dyn SessionStore>,
     providers: Providers,
-    shutdown: Shutdown,
+    serving: impl Fn() -> bool + Send + Sync + 'static,
 ) -> Ops {
     let providers = move || {
         let mut lines: Vec<_> = providers
@@ -314,7 +333,6 @@ fn ops_service(
         lines.sort_by(|one, other| one.name.cmp(&other.name));
         lines
     };
-    let serving = move || shutdown.phase() == Phase::Serving;
     Ops::new(metrics, move || store.live(), serving, providers)
 }
 
@@ -381,6 +399,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.shutdown.advance_to(Phase::Ended);
+        self.ops_shutdown.advance_to(Phase::Ended);
         if let Some(control) = self.control.take() {
             control.shutdown_background();
         }

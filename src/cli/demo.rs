@@ -7,7 +7,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use tokio::runtime::Builder;
 
-use super::{Format, findings, serve::until_stopped};
+use super::{Format, findings, serve::StopSignals};
 use crate::{
     app,
     clock::Clock,
@@ -28,6 +28,7 @@ pub(super) fn run(port: u16, folder: Option<PathBuf>) -> ExitCode {
 }
 
 fn demonstrate(port: u16, folder: Option<PathBuf>) -> anyhow::Result<()> {
+    let stop = StopSignals::listen()?;
     let clock = Clock::system();
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
@@ -39,12 +40,12 @@ fn demonstrate(port: u16, folder: Option<PathBuf>) -> anyhow::Result<()> {
         clock: clock.clone(),
     };
     let demo = runtime.block_on(Demo::prepare(settings))?;
-    let served = serve(&demo, &clock);
+    let served = serve(&demo, &clock, stop);
     runtime.block_on(demo.stop());
     served
 }
 
-fn serve(demo: &Demo, clock: &Clock) -> anyhow::Result<()> {
+fn serve(demo: &Demo, clock: &Clock, stop: StopSignals) -> anyhow::Result<()> {
     // The environment of whoever tries the demo has no say in it.
     let prepared = app::prepare(demo.config_dir(), &[], clock);
     eprint!("{}", findings::render(&prepared.findings, Format::Text));
@@ -53,5 +54,6 @@ fn serve(demo: &Demo, clock: &Clock) -> anyhow::Result<()> {
         .ok_or_else(|| anyhow::anyhow!("the demo's own files are wrong"))?;
     let running = app::start(ready, clock)?;
     println!("{}", demo.introduction());
-    until_stopped(running)
+    stop.await_with(running);
+    Ok(())
 }

@@ -2,7 +2,10 @@
 
 use std::{path::Path, process::ExitCode};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    runtime::{Builder, Runtime},
+    signal::unix::{Signal, SignalKind, signal},
+};
 
 use super::{Format, environment, findings};
 use crate::{
@@ -14,15 +17,8 @@ use crate::{
 /// Serves the configuration; nothing is served if anything in it is an error.
 pub(super) fn run(config: &Path) -> ExitCode {
     let _log = start_log();
-    let clock = Clock::system();
-    let prepared = app::prepare(config, &environment(), &clock);
-    eprint!("{}", findings::render(&prepared.findings, Format::Text));
-    let Some(ready) = prepared.ready else {
-        eprintln!("nothing is served until the errors above are put right");
-        return ExitCode::FAILURE;
-    };
-    match app::start(ready, &clock).and_then(until_stopped) {
-        Ok(()) => ExitCode::SUCCESS,
+    match serve(config) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -30,31 +26,66 @@ pub(super) fn run(config: &Path) -> ExitCode {
     }
 }
 
-/// Waits for SIGTERM or SIGINT, then stops softly; a second signal ends it at once.
-pub(super) fn until_stopped(running: Running) -> anyhow::Result<()> {
-    let waiting = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    waiting.block_on(async {
-        let mut signals = (
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::interrupt())?,
-        );
-        next(&mut signals).await;
-        tracing::info!("stopping: requests under way may finish; a second signal ends them");
-        let end_now = running.hard_stop();
-        let again = tokio::spawn(async move {
-            next(&mut signals).await;
-            end_now();
-        });
-        running.stop().await;
-        again.abort();
-        tracing::info!("stopped");
-        Ok(())
-    })
+fn serve(config: &Path) -> anyhow::Result<ExitCode> {
+    let stop = StopSignals::listen()?;
+    let clock = Clock::system();
+    let prepared = app::prepare(config, &environment(), &clock);
+    eprint!("{}", findings::render(&prepared.findings, Format::Text));
+    let Some(ready) = prepared.ready else {
+        eprintln!("nothing is served until the errors above are put right");
+        return Ok(ExitCode::FAILURE);
+    };
+    stop.await_with(app::start(ready, &clock)?);
+    Ok(ExitCode::SUCCESS)
 }
 
-async fn next((terminate, interrupt): &mut (Signal, Signal)) {
+/// SIGTERM and SIGINT, listened for from the first moment on: one that comes while things start is
+/// obeyed when they have.
+pub(super) struct StopSignals {
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Listens from now on.
+    pub(super) fn listen() -> anyhow::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let context = runtime.enter();
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        drop(context);
+        Ok(Self {
+            runtime,
+            terminate,
+            interrupt,
+        })
+    }
+
+    /// Lets `running` run until a signal comes, then stops it softly; a second signal ends it at
+    /// once.
+    pub(super) fn await_with(self, running: Running) {
+        let Self {
+            runtime,
+            mut terminate,
+            mut interrupt,
+        } = self;
+        runtime.block_on(async {
+            next(&mut terminate, &mut interrupt).await;
+            tracing::info!("stopping: requests under way may finish; a second signal ends them");
+            let end_now = running.hard_stop();
+            let again = tokio::spawn(async move {
+                next(&mut terminate, &mut interrupt).await;
+                end_now();
+            });
+            running.stop().await;
+            again.abort();
+            tracing::info!("stopped");
+        });
+    }
+}
+
+async fn next(terminate: &mut Signal, interrupt: &mut Signal) {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
