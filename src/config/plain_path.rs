@@ -87,6 +87,53 @@ pub fn is_plain(path: &str) -> bool {
     check(path).is_ok()
 }
 
+/// Whether some reading of a path could change what lies below what: an encoded or backward slash, a
+/// dot segment, an escape of an escape.
+#[must_use]
+pub fn may_restructure(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    let odd_byte = bytes.iter().enumerate().any(|(at, byte)| match byte {
+        b'\\' => true,
+        b'%' => matches!(escaped(bytes, at), None | Some(b'/' | b'\\' | b'%' | b'.')),
+        _ => false,
+    });
+    let is_dots = |segment: &str| {
+        let name = segment.split([';', ':']).next().unwrap_or_default();
+        !name.is_empty() && name.bytes().all(|byte| matches!(byte, b'.' | b' '))
+    };
+    odd_byte || path.split('/').any(is_dots)
+}
+
+/// How the least particular app would read a path: escapes decoded, letters in lower case, empty
+/// segments gone, and of each segment what stands before `;`, `:` or blanks and dots at its end.
+///
+/// Only for asking which other route may be meant; what is matched and sent stays as it is.
+#[must_use]
+pub fn loosest_reading(path: &str) -> String {
+    let bytes = path.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let (byte, length) = match (byte, escaped(bytes, at)) {
+            (b'%', Some(byte)) => (byte, 3),
+            _ => (*byte, 1),
+        };
+        decoded.push(byte.to_ascii_lowercase());
+        at += length;
+    }
+    let decoded = String::from_utf8_lossy(&decoded);
+    let mut reading = String::with_capacity(decoded.len());
+    for segment in decoded.split(['/', '\\']) {
+        let name = segment.split([';', ':']).next().unwrap_or_default();
+        let name = name.trim_end_matches(['.', ' ']);
+        if !name.is_empty() {
+            reading.push('/');
+            reading.push_str(name);
+        }
+    }
+    reading
+}
+
 fn escaped(bytes: &[u8], at: usize) -> Option<u8> {
     let digit = |offset: usize| {
         let byte = bytes.get(at.checked_add(offset)?)?;
@@ -170,6 +217,46 @@ mod tests {
         }
         for path in ["/", "/a//../b;c\\d", "/%c3%a4", "/%2e%2F", "*"] {
             assert!(!is_unreadable(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn every_spelling_of_a_path_has_the_same_loosest_reading() {
+        for spelling in [
+            "/docs/internal/x",
+            "/Docs/INTERNAL/x",
+            "/docs/%69nternal/x",
+            "/docs/internal./x",
+            "/docs/internal%20/x",
+            "/docs/internal::$DATA/x",
+            "/docs;v=1/internal/x",
+            "//docs//internal/x/",
+            "/docs\\internal/x",
+            "/docs%2finternal/x",
+        ] {
+            assert_eq!(loosest_reading(spelling), "/docs/internal/x", "{spelling}");
+        }
+    }
+
+    #[test]
+    fn what_could_lie_elsewhere_is_told_apart_from_what_is_only_odd() {
+        for odd in [
+            "/a/../b",
+            "/a/..;/b",
+            "/a/.%2e/b",
+            "/a/%2e/b",
+            "/a%2fb",
+            "/a%5Cb",
+            "/a\\b",
+            "/a%252fb",
+            "/a/. ./b",
+            "/a/.",
+            "/a%",
+        ] {
+            assert!(may_restructure(odd), "{odd}");
+        }
+        for odd in ["/a;b", "//a", "/%61", "/a.b", "/a..b", "/A", "/a%20b", "/"] {
+            assert!(!may_restructure(odd), "{odd}");
         }
     }
 }

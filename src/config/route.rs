@@ -100,7 +100,7 @@ pub struct Rules {
     pub roles: Vec<String>,
     /// Groups, exact; Entra object ids in lower case, aliases already resolved.
     pub groups: Vec<String>,
-    /// User names as the app is told them, or object ids; folded to lower case.
+    /// User names as the app is told them, or object ids; in ASCII lower case.
     pub users: Vec<String>,
     /// Domains of verified addresses, in lower case.
     pub domains: Vec<String>,

@@ -209,7 +209,7 @@ impl One<'_> {
             users: raw
                 .users
                 .into_iter()
-                .map(|Of(user)| user.0.to_lowercase())
+                .map(|Of(user)| user.0.to_ascii_lowercase())
                 .collect(),
             domains: raw.domains.into_iter().map(|Of(domain)| domain.0).collect(),
         }

@@ -9,9 +9,10 @@ use super::{
     route::{Placeholder, Segment, Template},
     values::{Fault, Format, folded, shown},
 };
+use crate::reserved::REQUEST_FIELDS;
 
-/// Names (folded) that say how the message is framed, where it goes, or what the connection does;
-/// or that vestibule sets or removes itself on every request.
+/// Names (folded), beside those that are taken from every request, that say how the message is framed,
+/// where it goes, or what the connection does; or that vestibule sets itself.
 const RESERVED: &[&str] = &[
     "content_encoding",
     "content_range",
@@ -53,7 +54,10 @@ impl Format for IdentityHeaderName {
         let name =
             HeaderName::from_bytes(text.as_bytes()).map_err(|_| fault("is not a header name"))?;
         let fold = folded(text);
-        let reserved = RESERVED.contains(&fold.as_str())
+        let reserved = RESERVED
+            .iter()
+            .chain(REQUEST_FIELDS)
+            .any(|name| *name == fold)
             || RESERVED_BEGINNINGS
                 .iter()
                 .any(|begin| fold.starts_with(begin));

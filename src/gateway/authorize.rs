@@ -75,12 +75,19 @@ fn names(rules: &Rules, identity: &Identity, user: Option<&str>, strictness: Str
         }),
         Groups::Overage => false,
     };
-    role() || group() || user_is_named(rules, identity, user) || {
+    role() || group() || user_is_named(rules, identity, user, strictness) || {
         domain_is_named(rules, identity, strictness)
     }
 }
 
-fn user_is_named(rules: &Rules, identity: &Identity, user: Option<&str>) -> bool {
+/// `allow` knows the name that the app is told, and the object id. `deny` knows a person under every
+/// name of the token: which of them the app is told must not open a way around it.
+fn user_is_named(
+    rules: &Rules,
+    identity: &Identity,
+    user: Option<&str>,
+    strictness: Strictness,
+) -> bool {
     if rules.users.is_empty() {
         return false;
     }
@@ -88,11 +95,25 @@ fn user_is_named(rules: &Rules, identity: &Identity, user: Option<&str>) -> bool
         PersonKey::Entra { object, .. } => Some(object.as_str()),
         PersonKey::Oidc { .. } => None,
     };
-    let user = user.map(str::to_lowercase);
-    rules
-        .users
-        .iter()
-        .any(|named| Some(named) == user.as_ref() || Some(named.as_str()) == object)
+    // Letters of other alphabets are not folded: some fold to ASCII ones (`K`, U+212A).
+    let named = |name: &str| rules.users.iter().any(|it| it.eq_ignore_ascii_case(name));
+    if user.is_some_and(named) || object.is_some_and(named) {
+        return true;
+    }
+    let folded = |name: String| {
+        rules
+            .users
+            .iter()
+            .any(|it| it.to_lowercase() == name.to_lowercase())
+    };
+    strictness == Strictness::Deny
+        && user
+            .map(str::to_owned)
+            .into_iter()
+            .chain(identity.email().map(str::to_owned))
+            .chain(identity.preferred_username().map(str::to_owned))
+            .chain(identity.claim("upn"))
+            .any(folded)
 }
 
 /// `allow` believes verified addresses only; `deny` takes any address at its word.

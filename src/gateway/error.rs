@@ -10,6 +10,8 @@ use crate::{session::StoreError, upstream::UpstreamError};
 /// A request that is refused for what it is, whoever sent it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Refusal {
+    /// A body where nobody expects one, from somebody who has not signed in.
+    Body,
     /// An expectation other than `100-continue`.
     Expectation,
     /// A transfer coding other than `chunked` alone, or one in HTTP/1.0.
@@ -30,7 +32,7 @@ impl Refusal {
     pub(super) fn status(self) -> StatusCode {
         match self {
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
-            Self::Framing | Self::Host | Self::Target => StatusCode::BAD_REQUEST,
+            Self::Body | Self::Framing | Self::Host | Self::Target => StatusCode::BAD_REQUEST,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::TargetLength => StatusCode::URI_TOO_LONG,
@@ -40,6 +42,7 @@ impl Refusal {
     /// The word in log, metric and problem.
     pub(super) fn reason(self) -> &'static str {
         match self {
+            Self::Body => "unexpected_body",
             Self::Expectation => "unknown_expectation",
             Self::Framing => "ambiguous_framing",
             Self::Host => "malformed_host",

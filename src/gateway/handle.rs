@@ -4,7 +4,7 @@
 //! A step either hands on what the next one needs or ends the request. No step may forward anything
 //! but the last.
 
-use std::{convert::Infallible, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
+use std::{convert::Infallible, panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
@@ -12,6 +12,7 @@ use http::{
     HeaderMap, HeaderValue, Method, Request, Response, Uri, header::STRICT_TRANSPORT_SECURITY,
     request::Parts, uri::PathAndQuery,
 };
+use http_body::Body;
 use hyper::{body::Incoming, service::Service};
 
 use super::{
@@ -36,7 +37,7 @@ use crate::{
     session::{Session, SessionStore},
     telemetry::{AccessRecord, AccessWriter, Decision, Metrics, SharedMetrics},
     upstream::{
-        AnswerBody, Forwarding, RenderedIdentity, UpstreamClient,
+        AnswerBody, Forwarding, RenderedIdentity, UpstreamClient, UpstreamError,
         answer_headers::AnswerFacts,
         forward::{DEFAULT_BODY_IDLE, forward},
         headers::RequestFacts,
@@ -189,6 +190,11 @@ impl Worker {
         let entry = site.route(path).ok_or(GatewayError::NoRoute)?;
         trace.route = Some(Arc::clone(entry));
         if site.is_public(entry, &parts.method, path) {
+            let reads = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
+            if reads && !body.is_end_stream() {
+                // Some apps would take it for a request of its own (S-211).
+                return Err(Refusal::Body.into());
+            }
             let request = Request::from_parts(parts, body);
             let response = self.forward(context, &table, entry, None, request).await?;
             return Ok(Outcome::forwarded(
@@ -273,7 +279,14 @@ impl Worker {
                 hsts: self.gateway.hsts.as_ref(),
             },
         };
-        Ok(forward(request, forwarding).await?)
+        let Some((_, session)) = person else {
+            return Ok(forward(request, forwarding).await?);
+        };
+        tokio::select! {
+            biased;
+            answer = forward(request, forwarding) => Ok(answer?),
+            () = over(session, clock) => Err(UpstreamError::LeaseOver.into()),
+        }
     }
 
     /// An answer of ours, with the headers that every answer has.
@@ -322,6 +335,18 @@ impl Worker {
             user: trace.user.as_deref(),
             micros: u64::try_from(micros).unwrap_or(u64::MAX),
         });
+    }
+}
+
+/// Ends with the session, within a second: also when a clock steps or somebody ends it.
+async fn over(session: &Session, clock: &Clock) {
+    loop {
+        let now = clock.now();
+        if !session.is_live(now) {
+            return;
+        }
+        let remaining = session.deadline().remaining(now);
+        clock.sleep(remaining.min(Duration::from_secs(1))).await;
     }
 }
 

@@ -16,7 +16,7 @@ use http::Method;
 use crate::{
     config::{
         Config,
-        plain_path::is_plain,
+        plain_path::{is_plain, loosest_reading, may_restructure},
         provider::ProviderKind,
         route::{Allow, Authority, PathPattern, Route},
     },
@@ -53,6 +53,8 @@ pub(super) struct RouteEntry {
     pub(super) route: Route,
     /// Host and port as people type them.
     pub(super) host: String,
+    /// Its prefix as the least particular app would read it.
+    reading: String,
     /// How people call the provider.
     pub(super) provider_title: String,
     pub(super) named_groups: Vec<String>,
@@ -160,19 +162,26 @@ impl Site {
         self.routes.iter().find(|entry| &entry.route.id == id)
     }
 
-    /// Routes that must let a person in as well, because the app behind `entry` may read the path
-    /// as one of theirs (S-043): all of that app if the path has a second reading, else those whose
-    /// prefix differs from it in case alone.
+    /// Routes that must let a person in as well, because some app reads the path as one of theirs
+    /// (S-043): all of the host if the path could lie elsewhere, else those whose prefix it is under
+    /// in its loosest reading. Whether two routes lead to the same app is not asked: one app may have
+    /// many addresses.
     pub(super) fn also_judged<'a>(
         &'a self,
         entry: &'a RouteEntry,
-        path: &'a str,
-    ) -> impl Iterator<Item = &'a Arc<RouteEntry>> {
-        let plain = is_plain(path);
+        path: &str,
+    ) -> impl Iterator<Item = &'a Arc<RouteEntry>> + use<'a> {
+        let alone = self.routes.len() == 1;
+        let anywhere = !alone && may_restructure(path);
+        let reading = if alone {
+            String::new()
+        } else {
+            loosest_reading(path)
+        };
         self.routes.iter().filter(move |other| {
+            let longer = other.route.from.prefix.len() > entry.route.from.prefix.len();
             other.route.id != entry.route.id
-                && other.route.to == entry.route.to
-                && (!plain || other.may_be_meant(entry, path))
+                && (anywhere || (longer && lies_under(&reading, &other.reading)))
         })
     }
 
@@ -203,6 +212,7 @@ impl RouteEntry {
         Ok(Self {
             route: route.clone(),
             host,
+            reading: loosest_reading(&route.from.prefix),
             provider_title,
             named_groups,
             target,
@@ -223,16 +233,6 @@ impl RouteEntry {
             });
             opens_path && opens_method
         }) && is_plain(path)
-    }
-
-    /// Whether an app that does not care about case would take `path` for one of this route rather
-    /// than of `entry`, whose prefix is shorter.
-    fn may_be_meant(&self, entry: &Self, path: &str) -> bool {
-        let prefix = &self.route.from.prefix;
-        prefix.len() > entry.route.from.prefix.len()
-            && path
-                .get(..prefix.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(prefix) && lies_under(path, start))
     }
 
     /// Counts a request with its decision.

@@ -106,6 +106,10 @@ pub(super) fn check(
         return Err(Refusal::Method);
     }
     check_target(method, uri)?;
+    // HTTP/2 comes over TLS alone here, and `:scheme` has to say so (RFC 9113 8.3.1).
+    if version == Version::HTTP_2 && uri.scheme_str().is_some_and(|it| it != "https") {
+        return Err(Refusal::Target);
+    }
     let mut expectations = headers.get_all(EXPECT).iter();
     if expectations.any(|it| !it.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return Err(Refusal::Expectation);

@@ -20,6 +20,9 @@ const OUR_NAME: &[u8] = COOKIES.as_bytes();
 /// shorter under our name must not be able to cut the app's cookies by it.
 const SHORTEST_SECRET: usize = 32;
 
+/// One session, five attempts, the trail, and some to spare.
+const MAX_SECRETS: usize = 12;
+
 /// Cuts our cookies out of the request and joins what is left, in order, into one line.
 ///
 /// A request without cookies of ours on a single line is left as it is.
@@ -62,7 +65,14 @@ pub fn cut_from_answer(headers: &mut HeaderMap) {
 }
 
 fn kept_pairs(headers: &HeaderMap) -> Option<HeaderValue> {
-    let secrets: Vec<&[u8]> = pairs(headers).filter_map(our_secret).collect();
+    let secrets: Vec<&[u8]> = pairs(headers)
+        .filter_map(our_secret)
+        .take(MAX_SECRETS + 1)
+        .collect();
+    if secrets.len() > MAX_SECRETS {
+        // No browser holds so many of ours: somebody wants us to search.
+        return None;
+    }
     let carries_ours = |pair: &[u8]| {
         contains_our_name(pair) || secrets.iter().any(|secret| contains(pair, secret))
     };

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::{
     Extensions, HeaderMap, HeaderValue, Method, Request, Response, Uri, Version,
-    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+    header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 use http_body::Body;
 use hyper::body::Incoming;
@@ -98,6 +98,11 @@ fn frame(
     } else {
         body.size_hint().exact()
     };
+    if length != Some(0) && content_is_often_ignored(method) {
+        // An app that takes no notice of it would read it as its next request: nothing behind this
+        // one is read where there is no next (RFC 9110 9.3.1, RFC 9112 9.6).
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     let Some(length) = length else {
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         return Ok(());
@@ -117,6 +122,14 @@ fn frame(
         None => {}
     }
     Ok(())
+}
+
+/// Methods whose content has no meaning of its own.
+fn content_is_often_ignored(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::DELETE
+    )
 }
 
 /// Some apps answer 411 to these if they say nothing about a body (RFC 9110 8.6).
