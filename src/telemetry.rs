@@ -212,13 +212,42 @@ pub struct Metrics {
     sessions_live: Gauge,
     sessions_ended: Family<EndLabels, Counter>,
     panics: Counter,
-    /// Unix seconds of the last warning about a full store.
-    warned_at: AtomicI64,
+    full_store: Seldom,
     clock: Clock,
 }
 
-/// How long the warning about a full store stays quiet after it was given.
-const WARN_EVERY: Duration = Duration::from_mins(1);
+/// Lets something be said at most once a minute, whoever brings it about.
+#[derive(Debug)]
+pub struct Seldom {
+    /// Unix seconds.
+    said_at: AtomicI64,
+}
+
+impl Default for Seldom {
+    fn default() -> Self {
+        let said_at = AtomicI64::new(i64::MIN);
+        Self { said_at }
+    }
+}
+
+impl Seldom {
+    /// Whether it may be said now; if so, it counts as said.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        let last = self.said_at.load(Ordering::Relaxed);
+        let quiet_until = Timestamp::from_unix_seconds(last).plus(Duration::from_mins(1));
+        // Of two at once one says it.
+        now >= quiet_until
+            && self
+                .said_at
+                .compare_exchange(
+                    last,
+                    now.unix_seconds(),
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                )
+                .is_ok()
+    }
+}
 
 /// A request counter that a route keeps, so that counting takes no look-up.
 #[derive(Clone, Debug)]
@@ -243,7 +272,7 @@ impl Metrics {
             sessions_live: Gauge::default(),
             sessions_ended: Family::default(),
             panics: Counter::default(),
-            warned_at: AtomicI64::new(i64::MIN),
+            full_store: Seldom::default(),
             clock,
         };
         let registry = &mut metrics.registry;
@@ -325,18 +354,14 @@ impl Metrics {
 
     /// Says, at most once a minute, that the session store is nearly full.
     pub fn warn_of_full_store(&self, kept: u64, capacity: u64) {
-        let now = self.clock.now().wall;
-        let last = self.warned_at.load(Ordering::Relaxed);
-        if now < Timestamp::from_unix_seconds(last).plus(WARN_EVERY) {
-            return;
+        if self.full_store.is_due(self.clock.now().wall) {
+            tracing::warn!(
+                kept,
+                capacity,
+                "the session store is nearly full; beyond its capacity the least recently used \
+                 sessions end early: raise [session] capacity"
+            );
         }
-        self.warned_at.store(now.unix_seconds(), Ordering::Relaxed);
-        tracing::warn!(
-            kept,
-            capacity,
-            "the session store is nearly full; beyond its capacity the least recently used \
-             sessions end early: raise [session] capacity"
-        );
     }
 
     /// Everything in the `OpenMetrics` text format.

@@ -5,12 +5,10 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
-
 use super::{
-    Answer, Door, Login,
+    Answer, Door, Finished, Login,
     fault::ProviderFault,
-    inherit,
+    inherit::{self, Newcomer},
     return_to::{ReturnTo, login_path},
     start::callback_url,
     transaction::{Attempt, AttemptError, Trail},
@@ -97,9 +95,9 @@ impl Login {
         let state = parameters.state.clone().unwrap_or_default();
         let ring = &self.key_ring;
         let found = Attempt::find(door.headers, &state, door.authority, door.now.wall, ring);
-        let used = digest_of(&[b"used state", state.as_bytes()]);
-        if let Some(return_to) = self.used.get(&used) {
-            return self.used_before(door, return_to.as_ref());
+        let used = used_key(door, &state);
+        if let Some(finished) = self.used.get(&used) {
+            return self.used_before(door, finished.as_ref());
         }
         let attempt = match found {
             Ok(attempt) => attempt,
@@ -109,11 +107,9 @@ impl Login {
         if !self.used.entry(used).or_insert(None).is_fresh() {
             return self.used_before(door, None);
         }
-        let answer = self.finish(door, &attempt, parameters).await;
-        if answer.reason == SIGNED_IN {
-            self.used.insert(used, Some(attempt.return_to));
-        }
-        answer.with_cookie(Attempt::drop_cookie(&state))
+        self.finish(door, &attempt, parameters)
+            .await
+            .with_cookie(Attempt::drop_cookie(&state))
     }
 
     async fn finish(&self, door: &Door<'_>, attempt: &Attempt, answer: Parameters) -> Answer {
@@ -182,13 +178,19 @@ impl Login {
                 "ended_at_provider",
                 &attempt.return_to,
             ),
-            Ok(Some(line)) => {
+            Ok(Some(token)) => {
+                let finished = Finished {
+                    session: token.key(),
+                    return_to: attempt.return_to.clone(),
+                };
+                let used = used_key(door, attempt.state.expose());
+                self.used.insert(used, Some(finished));
                 self.metrics.sign_in(&attempt.provider.0, true, SIGNED_IN);
                 let returns = attempt.returns.saturating_add(1);
                 let trail = Trail { returns }.leave(door.now.wall, &self.key_ring);
                 let location = attempt.return_to.on(&door.authority.in_https_url());
                 Answer::see_other(&location, SIGNED_IN)
-                    .with_cookie(line)
+                    .with_cookie(cookie::set(&token))
                     .with_cookie(trail)
             }
             Err(error) => {
@@ -211,7 +213,7 @@ impl Login {
         attempt: &Attempt,
         signed_in: SignedIn,
         session_state: Option<String>,
-    ) -> Result<Option<HeaderValue>, StoreError> {
+    ) -> Result<Option<SessionToken>, StoreError> {
         let identity = signed_in.identity;
         let is_entra = matches!(identity.person(), PersonKey::Entra { .. });
         let sid = identity.sid().cloned().or_else(|| {
@@ -229,13 +231,14 @@ impl Login {
         let now = self.clock.now();
         let person = Selection::Person(identity.person().clone());
         let others = self.store.select(&person)?;
-        let deadline = inherit::deadline(
-            now.deadline_after(self.lifetime.duration()),
-            &identity,
-            sid.as_ref(),
-            door.authority,
-            others.iter().map(AsRef::as_ref),
-        );
+        let newcomer = Newcomer {
+            identity: &identity,
+            authority: door.authority,
+            presented: door.session.map(|session| session.key()),
+        };
+        let own_end = now.deadline_after(self.lifetime.duration());
+        let others = others.iter().map(AsRef::as_ref);
+        let deadline = inherit::deadline(own_end, &newcomer, others);
         if let Some(before) = door.session {
             self.store
                 .end(&Selection::Key(before.key()), EndCause::Replaced)?;
@@ -263,17 +266,19 @@ impl Login {
             expires_at = %session.deadline().wall,
             "signed in"
         );
-        Ok(Some(cookie::set(&token)))
+        Ok(Some(token))
     }
 
-    /// The same answer again: on to the page for a person with a session, else to a new start.
-    fn used_before(&self, door: &Door<'_>, return_to: Option<&ReturnTo>) -> Answer {
-        if let (Some(_), Some(return_to)) = (door.session, return_to) {
-            return Answer::see_other(&return_to.on(&door.authority.in_https_url()), "used_state");
+    /// The same answer again: on to the page for the person whose sign-in it was, else to a new
+    /// start. Nobody else learns where it went.
+    fn used_before(&self, door: &Door<'_>, finished: Option<&Finished>) -> Answer {
+        let presented = door.session.map(|session| session.key());
+        if let Some(finished) = finished.filter(|it| Some(it.session) == presented) {
+            let location = finished.return_to.on(&door.authority.in_https_url());
+            return Answer::see_other(&location, "used_state");
         }
         let home = ReturnTo::default();
-        let return_to = return_to.unwrap_or(&home);
-        self.start_again(door, pages::Attempt::Used, "used_state", return_to)
+        self.start_again(door, pages::Attempt::Used, "used_state", &home)
     }
 
     fn no_attempt(&self, door: &Door<'_>, error: AttemptError) -> Answer {
@@ -285,11 +290,14 @@ impl Login {
             AttemptError::Foreign => {
                 self.metrics
                     .sign_in(&door.relying_party.name().0, false, "foreign_key_ring");
-                tracing::error!(
-                    request_id = door.page.request_id,
-                    "a sign-in was begun by another vestibule: two of them serve this host without \
-                     a shared store"
-                );
+                // Anybody can write such a cookie: said, but not with every request.
+                if self.foreign_ring.is_due(door.now.wall) {
+                    tracing::warn!(
+                        request_id = door.page.request_id,
+                        "a sign-in looks begun by another vestibule: do two of them serve this \
+                         host without a shared store?"
+                    );
+                }
                 door.notice(
                     &Notice::TwoVestibules,
                     Decision::Unavailable,
@@ -415,6 +423,12 @@ impl Login {
         };
         door.notice(&notice, Decision::Refuse, reason)
     }
+}
+
+/// Under which name a used state is remembered: on the host it was used on.
+fn used_key(door: &Door<'_>, state: &str) -> [u8; 32] {
+    let host = door.authority.in_https_url();
+    digest_of(&[b"used state", host.as_bytes(), state.as_bytes()])
 }
 
 /// Something like a GUID: what an index can hold without being stretched from outside.

@@ -36,20 +36,24 @@ impl Login {
         let parameters = if method == Method::POST { form } else { query };
         let return_to = single_parameter(parameters, "return")
             .map_or_else(ReturnTo::default, |path| ReturnTo::new(&path));
+        if method == Method::POST && is_from_elsewhere(door.headers, &door.origin()) {
+            return door.notice(&Notice::CrossSite, Decision::Refuse, "cross_site");
+        }
         let Some(session) = door.session else {
-            // Nobody to sign out; an old cookie goes all the same.
-            return Answer::see_other(&signed_out_url(door), "no_session")
-                .with_cookie(cookie::clear());
+            // Nobody to sign out. The cookie stays: another site may have sent the browser here, and
+            // a session that ended is worthless anyway.
+            return Answer::see_other(&signed_out_url(door), "no_session");
         };
         if method == Method::POST {
             let token = single_parameter(form, "token").unwrap_or_default();
-            let ours = self
+            let subject = session.key();
+            if !self
                 .key_ring
-                .is_signed(FORM_PURPOSE, session.key().as_bytes(), &token);
-            if !ours || is_from_elsewhere(door.headers, &door.origin()) {
+                .is_signed(FORM_PURPOSE, subject.as_bytes(), &token)
+            {
                 return door.notice(&Notice::CrossSite, Decision::Refuse, "cross_site");
             }
-        } else if !is_same_origin(door.headers) {
+        } else if !is_own_navigation(door.headers) {
             return self.ask_before(door, session, &return_to);
         }
         match self.sign_out(door, session, &return_to) {
@@ -138,11 +142,18 @@ fn signed_out_url(door: &Door<'_>) -> String {
     format!("{}{SIGNED_OUT}", door.origin())
 }
 
-/// A GET that a page of this very origin made; browsers that do not say so get the button.
-fn is_same_origin(headers: &HeaderMap) -> bool {
-    headers
-        .get("sec-fetch-site")
-        .is_some_and(|site| site == "same-origin")
+/// A person's own step from a page of this very origin: no picture, no prefetch. Browsers that do not
+/// say so get the button.
+fn is_own_navigation(headers: &HeaderMap) -> bool {
+    let is = |name: &str, expected: &str| {
+        let mut values = headers.get_all(name).iter();
+        values.next().is_some_and(|value| value == expected) && values.next().is_none()
+    };
+    is("sec-fetch-site", "same-origin")
+        && is("sec-fetch-mode", "navigate")
+        && is("sec-fetch-dest", "document")
+        && !headers.contains_key("sec-purpose")
+        && !headers.contains_key("purpose")
 }
 
 /// A POST that says itself that another site made it; the form's token is the proof, this comes on top.
@@ -179,7 +190,7 @@ mod tests {
             with("sec-fetch-site", "same-site"),
         ] {
             assert!(is_from_elsewhere(&elsewhere, origin), "{elsewhere:?}");
-            assert!(!is_same_origin(&elsewhere));
+            assert!(!is_own_navigation(&elsewhere));
         }
         assert!(!is_from_elsewhere(
             &with("origin", "https://wiki.example.com"),
@@ -187,7 +198,33 @@ mod tests {
         ));
         assert!(!is_from_elsewhere(&with("origin", "null"), origin));
         assert!(!is_from_elsewhere(&HeaderMap::new(), origin));
-        assert!(!is_same_origin(&with("sec-fetch-site", "none")));
-        assert!(is_same_origin(&with("sec-fetch-site", "same-origin")));
+        let own = [
+            ("sec-fetch-site", "same-origin"),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "document"),
+        ];
+        let headers = |fields: &[(&'static str, &'static str)]| {
+            fields
+                .iter()
+                .map(|(name, value)| {
+                    (
+                        http::HeaderName::from_static(name),
+                        HeaderValue::from_static(value),
+                    )
+                })
+                .collect::<HeaderMap>()
+        };
+        assert!(is_own_navigation(&headers(&own)));
+        for odd in [
+            ("sec-fetch-site", "none"),
+            ("sec-fetch-site", "same-site"),
+            ("sec-fetch-mode", "no-cors"),
+            ("sec-fetch-dest", "image"),
+            ("sec-fetch-dest", "iframe"),
+            ("sec-purpose", "prefetch"),
+        ] {
+            let fields: Vec<_> = own.into_iter().chain([odd]).collect();
+            assert!(!is_own_navigation(&headers(&fields)), "{odd:?}");
+        }
     }
 }

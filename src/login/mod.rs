@@ -28,8 +28,8 @@ use crate::{
     key_ring::SharedKeyRing,
     oidc::RelyingParty,
     pages::{self, Notice, PageContext, PageResponse},
-    session::{Session, SessionStore},
-    telemetry::{Decision, SharedMetrics},
+    session::{Session, SessionKey, SessionStore},
+    telemetry::{Decision, Seldom, SharedMetrics},
 };
 
 pub use self::me::UserName;
@@ -46,6 +46,13 @@ const MAX_ENDED_SIDS: u64 = 100_000;
 /// Longer than an attempt lives, so that none can be used twice.
 const USED_LIFETIME: Duration = Duration::from_mins(20);
 
+/// A sign-in that came to a session.
+#[derive(Clone)]
+struct Finished {
+    session: SessionKey,
+    return_to: ReturnTo,
+}
+
 /// What the endpoints share.
 pub struct Login {
     store: Arc<dyn SessionStore>,
@@ -54,7 +61,9 @@ pub struct Login {
     metrics: SharedMetrics,
     lifetime: SessionLifetime,
     /// Digest of a used state; where its sign-in led, once it has.
-    used: Cache<[u8; 32], Option<ReturnTo>>,
+    used: Cache<[u8; 32], Option<Finished>>,
+    /// When a cookie of another vestibule was last warned about.
+    foreign_ring: Seldom,
     /// Sessions at a provider that ended a moment ago.
     ended_sids: Cache<(ProviderName, ProviderSessionId), ()>,
     redemptions: Arc<Semaphore>,
@@ -108,8 +117,10 @@ impl Login {
         // By the order of use, here as for sessions: the default policy would refuse the newest.
         let used = Cache::builder()
             .eviction_policy(EvictionPolicy::lru())
-            .weigher(|_, return_to: &Option<ReturnTo>| {
-                let path = return_to.as_ref().map_or(0, |it| it.as_str().len());
+            .weigher(|_, finished: &Option<Finished>| {
+                let path = finished
+                    .as_ref()
+                    .map_or(0, |it| it.return_to.as_str().len());
                 USED_BYTES.saturating_add(u32::try_from(path).unwrap_or(u32::MAX))
             })
             .max_capacity(MAX_USED_BYTES)
@@ -127,6 +138,7 @@ impl Login {
             metrics,
             lifetime,
             used,
+            foreign_ring: Seldom::default(),
             ended_sids,
             redemptions: Arc::new(Semaphore::new(MAX_REDEMPTIONS)),
             control,

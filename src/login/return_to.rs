@@ -67,7 +67,17 @@ fn is_own_path(path: &str) -> bool {
         && bytes
             .iter()
             .all(|byte| (0x21..=0x7e).contains(byte) && *byte != b'\\')
+        && !has_dot_segment(path)
         && (!path.starts_with(reserved::PATHS) || path == reserved::ME)
+}
+
+/// A browser would resolve such a segment, and so end on another path than the one that was judged.
+fn has_dot_segment(path: &str) -> bool {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    path.split('/').any(|segment| {
+        let decoded = segment.replace("%2e", ".").replace("%2E", ".");
+        decoded == "." || decoded == ".."
+    })
 }
 
 /// The value of one query parameter, decoded, if it is there exactly once.
@@ -125,6 +135,12 @@ mod tests {
             "/\u{e4}",
             "/\u{7f}",
             "/.vestibule/login",
+            "/./.vestibule/login",
+            "/a/../.vestibule/logout",
+            "/%2e/.vestibule/logout",
+            "/a/%2E./.vestibule/login",
+            "/a/..",
+            "/.",
             "/.vestibule/logout?return=/",
             "/.vestibule/callback?code=x",
             " /a",
