@@ -296,6 +296,17 @@ fn kept_in(state_dir: &Path, now: Timestamp) -> Result<(Ring, Option<KeyRingErro
 }
 
 fn read(path: &Path) -> Result<Option<RingFile>, KeyRingError> {
+    if let Ok(metadata) = fs::metadata(path)
+        && metadata.permissions().mode() & 0o077 != 0
+    {
+        tracing::warn!(
+            path = %path.display(),
+            "others could read the key ring; it is closed to them now, but keys they may have seen \
+             are still in use: delete it to have new ones made"
+        );
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+            .map_err(|error| KeyRingError::Io(path.to_owned(), error))?;
+    }
     match fs::read_to_string(path) {
         // The parser's own words would quote what is in the file.
         Ok(text) => serde_json::from_str(&text)
@@ -429,6 +440,20 @@ mod tests {
         manual.advance(OLD_KEY_GRACE);
         assert!(second.open_sealed("attempt", sealed.expose()).is_err());
         assert!(!second.is_signed("logout", b"session", token.expose()));
+    }
+
+    #[test]
+    fn a_ring_that_others_can_read_is_closed_to_them() {
+        let state = tempfile::tempdir().unwrap();
+        let path = state.path().join(FILE_NAME);
+        let _ = KeyRing::open(state.path(), clock().clock());
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        let (_, error) = KeyRing::open(state.path(), clock().clock());
+        assert!(error.is_none());
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
     }
 
     #[test]

@@ -113,6 +113,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let listener = TcpListener::from_std(listener)?;
+    let mut failing = false;
     loop {
         let next = async {
             // The semaphore is never closed, so that a permit always comes.
@@ -125,6 +126,7 @@ where
         };
         match accepted {
             Ok((stream, address)) => {
+                failing = false;
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(peer = %address, %error, "failed to set TCP_NODELAY");
                 }
@@ -135,7 +137,11 @@ where
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "failed to accept a connection");
+                // Once for a whole run of failures: there may be hundreds a second.
+                if !failing {
+                    tracing::warn!(%error, "failed to accept a connection");
+                }
+                failing = true;
                 tokio::time::sleep(PAUSE_AFTER_ERROR).await;
             }
         }
