@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::{HeaderValue, Response, header::CONTENT_LENGTH};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 
@@ -17,6 +18,22 @@ pub enum GatewayBody {
     Answer(AnswerBody),
     /// Ours.
     Own(Full<Bytes>),
+}
+
+/// The answer to a HEAD: the length that GET would have got, and nothing of it (RFC 9110 9.3.2).
+///
+/// Over HTTP/2 hyper sends whatever body an answer has, and clients take that for a broken stream.
+/// The app's answer to a HEAD has no body by itself.
+pub(super) fn head_only(response: Response<GatewayBody>) -> Response<GatewayBody> {
+    let (mut parts, body) = response.into_parts();
+    let GatewayBody::Own(own) = body else {
+        return Response::from_parts(parts, body);
+    };
+    if let Some(length) = own.size_hint().exact() {
+        let length = HeaderValue::from(length);
+        parts.headers.insert(CONTENT_LENGTH, length);
+    }
+    Response::from_parts(parts, GatewayBody::Own(Full::default()))
 }
 
 impl Body for GatewayBody {

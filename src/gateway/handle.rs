@@ -17,7 +17,7 @@ use hyper::{body::Incoming, service::Service};
 
 use super::{
     authenticate::{Authenticated, authenticate},
-    body::GatewayBody,
+    body::{GatewayBody, head_only},
     context::RequestContext,
     error::{GatewayError, Refusal},
     judged::Judged,
@@ -166,6 +166,9 @@ impl Worker {
             }
         };
         self.record(&context, &seen, &trace, &outcome);
+        if seen.method == Method::HEAD {
+            return head_only(outcome.response);
+        }
         outcome.response
     }
 
