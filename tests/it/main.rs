@@ -2,6 +2,8 @@
 
 // Helpers count as test code for clippy: they may unwrap.
 #[cfg(test)]
+mod identity_header;
+#[cfg(test)]
 mod layering;
 #[cfg(test)]
 mod session_store;

@@ -29,7 +29,7 @@ pub(crate) use self::{
 use super::{lock, server::Server};
 
 /// The client that the provider knows; both contain what has to be encoded on the way.
-pub(crate) const CLIENT_ID: &str = "vestibule client";
+pub(crate) const CLIENT_ID: &str = "vestibule+client:%";
 pub(crate) const CLIENT_SECRET: &str = "s3cret ~.@+[]%&=:";
 
 /// Names and values of a query or a form, in order.

@@ -5,11 +5,13 @@
 
 pub(crate) mod client;
 pub(crate) mod clock;
+pub(crate) mod front;
 pub(crate) mod issuer;
 pub(crate) mod pki;
 mod server;
 pub(crate) mod upstream;
 pub(crate) mod vestibule;
+pub(crate) mod wire;
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
