@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod identity_header;
 #[cfg(test)]
+mod invariants;
+#[cfg(test)]
 mod layering;
 #[cfg(test)]
 mod session_store;

@@ -9,6 +9,7 @@ pub(crate) mod front;
 pub(crate) mod issuer;
 pub(crate) mod pki;
 mod server;
+pub(crate) mod strict;
 pub(crate) mod upstream;
 pub(crate) mod vestibule;
 pub(crate) mod wire;

@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 use vestibule::{
-    app::{self, Running},
+    app::{self, Ready, Running},
     clock::ManualClock,
     config::finding::Finding,
     session::SessionStore,
@@ -149,16 +149,23 @@ impl Builder {
         app::prepare(&self.config_dir(), &self.environment, &self.time.clock()).findings
     }
 
+    /// What would be started; nothing is.
+    ///
+    /// # Panics
+    /// If the files cannot be served; the findings are in the message.
+    pub(crate) fn prepared(&self) -> Ready {
+        self.write_rest();
+        let prepared = app::prepare(&self.config_dir(), &self.environment, &self.time.clock());
+        let findings: Vec<_> = prepared.findings.iter().map(ToString::to_string).collect();
+        prepared.ready.unwrap_or_else(|| panic!("{findings:#?}"))
+    }
+
     /// Boots it.
     ///
     /// # Panics
     /// If the files cannot be served; the findings are in the message.
     pub(crate) fn run(self) -> Vestibule {
-        self.write_rest();
-        let prepared = app::prepare(&self.config_dir(), &self.environment, &self.time.clock());
-        let findings: Vec<_> = prepared.findings.iter().map(ToString::to_string).collect();
-        let ready = prepared.ready.unwrap_or_else(|| panic!("{findings:#?}"));
-        let running = app::start(ready, &self.time.clock()).unwrap();
+        let running = app::start(self.prepared(), &self.time.clock()).unwrap();
         assert_eq!(running.https().port(), self.port);
         Vestibule {
             running: Some(running),
@@ -232,6 +239,20 @@ impl Vestibule {
 
     pub(crate) fn ops(&self) -> Option<SocketAddr> {
         self.running().ops()
+    }
+
+    /// The address that redirects to HTTPS.
+    pub(crate) fn http(&self) -> Option<SocketAddr> {
+        self.running().http()
+    }
+
+    pub(crate) fn https(&self) -> SocketAddr {
+        self.running().https()
+    }
+
+    /// What a second signal does while [`Vestibule::stop`] waits.
+    pub(crate) fn hard_stop(&self) -> impl FnOnce() + Send + 'static {
+        self.running().hard_stop()
     }
 
     pub(crate) fn sessions(&self) -> Arc<dyn SessionStore> {

@@ -69,6 +69,27 @@ impl Ask {
         self
     }
 
+    pub(crate) fn method(&self) -> &str {
+        &self.method
+    }
+
+    pub(crate) fn target(&self) -> &str {
+        &self.target
+    }
+
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        let fields = self.headers.iter();
+        fields.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The bytes of the body, however they are framed.
+    pub(crate) fn payload_bytes(&self) -> Bytes {
+        match &self.payload {
+            Payload::Chunked(bytes, _) | Payload::Sized(bytes) => bytes.clone(),
+            Payload::None => Bytes::new(),
+        }
+    }
+
     /// Names this host instead of the one of the connection.
     pub(crate) fn at(mut self, authority: &str) -> Self {
         self.authority = Some(authority.to_owned());
