@@ -13,3 +13,5 @@ mod routing;
 mod session_store;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod upstream_failure;
