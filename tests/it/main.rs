@@ -12,6 +12,10 @@ mod routing;
 #[cfg(test)]
 mod session_store;
 #[cfg(test)]
+mod shutdown;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 mod upstream_failure;

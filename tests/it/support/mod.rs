@@ -6,6 +6,7 @@
 pub(crate) mod client;
 pub(crate) mod clock;
 pub(crate) mod front;
+pub(crate) mod h2;
 pub(crate) mod issuer;
 pub(crate) mod pki;
 mod server;

@@ -1,0 +1,136 @@
+//! HTTP/2 frames by hand: requests that no library would send, and a look at what comes back
+//! (RFC 9113, RFC 7541).
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::client::TlsStream;
+
+use super::{PATIENCE, client::raw_tls::RawTls};
+
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const GOAWAY: u8 = 7;
+
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
+const ACK: u8 = 1;
+
+/// One frame.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) stream: u32,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// A connection that speaks frames.
+pub(crate) struct H2 {
+    stream: TlsStream<TcpStream>,
+    read: Vec<u8>,
+}
+
+/// A field as a literal that is never indexed, without Huffman coding.
+fn literal(name: &[u8], value: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0x10];
+    for text in [name, value] {
+        match text.len() {
+            short @ 0..127 => bytes.push(u8::try_from(short).expect("under 127")),
+            long => {
+                bytes.push(127);
+                let mut rest = long - 127;
+                while rest >= 128 {
+                    bytes.push(u8::try_from(rest % 128).expect("under 128") | 128);
+                    rest /= 128;
+                }
+                bytes.push(u8::try_from(rest).expect("under 128"));
+            }
+        }
+        bytes.extend_from_slice(text);
+    }
+    bytes
+}
+
+impl H2 {
+    /// A connection after preface and settings.
+    pub(crate) async fn over(raw: &RawTls) -> Self {
+        let mut h2 = Self {
+            stream: raw.connect().await.unwrap(),
+            read: Vec::new(),
+        };
+        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        h2.stream.write_all(preface).await.unwrap();
+        h2.send(SETTINGS, 0, 0, &[]).await;
+        h2
+    }
+
+    /// Sends a frame; a closed connection is noticed when reading.
+    pub(crate) async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let length = u32::try_from(payload.len()).expect("a short frame");
+        let mut frame = length.to_be_bytes()[1..].to_vec();
+        frame.extend_from_slice(&[kind, flags]);
+        frame.extend_from_slice(&stream.to_be_bytes());
+        frame.extend_from_slice(payload);
+        let _ = self.stream.write_all(&frame).await;
+        let _ = self.stream.flush().await;
+    }
+
+    /// Sends a list of fields as it is given, pseudo-header fields among them.
+    pub(crate) async fn fields(&mut self, stream: u32, fields: &[(&[u8], &[u8])], flags: u8) {
+        let fields = fields.iter();
+        let block: Vec<u8> = fields
+            .flat_map(|(name, value)| literal(name, value))
+            .collect();
+        self.send(HEADERS, flags | END_HEADERS, stream, &block)
+            .await;
+    }
+
+    /// The next frame that is no acknowledgement and no window; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Option<Frame> {
+        timeout(PATIENCE, self.next_of_interest())
+            .await
+            .expect("a frame or the end")
+    }
+
+    async fn next_of_interest(&mut self) -> Option<Frame> {
+        const PING: u8 = 6;
+        const WINDOW_UPDATE: u8 = 8;
+        loop {
+            let frame = self.next_of_all().await?;
+            match (frame.kind, frame.flags) {
+                (SETTINGS, 0) => self.send(SETTINGS, ACK, 0, &[]).await,
+                (PING, 0) => self.send(PING, ACK, 0, &frame.payload).await,
+                (SETTINGS | PING | WINDOW_UPDATE, _) => {}
+                _ => return Some(frame),
+            }
+        }
+    }
+
+    async fn next_of_all(&mut self) -> Option<Frame> {
+        loop {
+            if let Some(head) = self.read.first_chunk::<9>() {
+                let [a, b, c, kind, flags, stream @ ..] = *head;
+                let length = u32::from_be_bytes([0, a, b, c]) as usize;
+                if self.read.len() >= 9 + length {
+                    let payload = self.read[9..9 + length].to_vec();
+                    self.read.drain(..9 + length);
+                    return Some(Frame {
+                        kind,
+                        flags,
+                        stream: u32::from_be_bytes(stream) & 0x7fff_ffff,
+                        payload,
+                    });
+                }
+            }
+            match self.stream.read_buf(&mut self.read).await {
+                Ok(0) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+}
