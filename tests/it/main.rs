@@ -8,6 +8,8 @@ mod invariants;
 #[cfg(test)]
 mod layering;
 #[cfg(test)]
+mod ops;
+#[cfg(test)]
 mod routing;
 #[cfg(test)]
 mod session_store;

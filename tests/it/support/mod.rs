@@ -9,6 +9,7 @@ pub(crate) mod front;
 pub(crate) mod h2;
 pub(crate) mod issuer;
 pub(crate) mod pki;
+pub(crate) mod process;
 mod server;
 pub(crate) mod strict;
 pub(crate) mod upstream;

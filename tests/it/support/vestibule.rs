@@ -5,6 +5,7 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
+    process::{Command, Stdio},
     sync::Arc,
 };
 
@@ -173,6 +174,38 @@ impl Builder {
         }
     }
 
+    /// The program itself on these files; its environment is what [`Builder::variable`] said.
+    pub(crate) fn command(&self) -> Command {
+        self.write_rest();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
+        command
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .arg("--config")
+            .arg(self.config_dir())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// The folder above `config`, with `certs` and `secrets`.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A browser that trusts the certificates and goes by the clock.
+    pub(crate) fn browser(&self) -> Browser {
+        client::browser(&self.pki, self.time.clock())
+    }
+
+    /// `https://HOST:PORT/PATH`.
+    pub(crate) fn url(&self, host: &str, path: &str) -> String {
+        format!("https://{host}:{}{path}", self.port)
+    }
+
+    pub(crate) fn pki(&self) -> &Pki {
+        &self.pki
+    }
+
     fn write_rest(&self) {
         fs::write(self.config_dir().join("vestibule.toml"), &self.main).unwrap();
         for host in &self.hosts {
@@ -206,12 +239,12 @@ pub(crate) struct Vestibule {
 impl Vestibule {
     /// `https://HOST:PORT/PATH` on this application.
     pub(crate) fn url(&self, host: &str, path: &str) -> String {
-        format!("https://{host}:{}{path}", self.built.port)
+        self.built.url(host, path)
     }
 
     /// A browser that trusts its certificates and goes by its clock.
     pub(crate) fn browser(&self) -> Browser {
-        client::browser(&self.built.pki, self.built.time.clock())
+        self.built.browser()
     }
 
     /// A client for raw bytes that names `host` in the handshake.
@@ -234,7 +267,7 @@ impl Vestibule {
 
     /// The folder above `config`, with `certs` and `secrets`.
     pub(crate) fn folder(&self) -> &Path {
-        self.built.folder.path()
+        self.built.folder()
     }
 
     pub(crate) fn ops(&self) -> Option<SocketAddr> {
