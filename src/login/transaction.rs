@@ -21,12 +21,12 @@ use crate::{
 
 /// How long a person may take at the provider.
 pub const ATTEMPT_LIFETIME: Duration = Duration::from_mins(10);
-/// Most old cookies that one answer removes; a browser that holds more is asked again later.
-const MAX_DROPPED: usize = 20;
 /// Most attempts one browser may have under way.
 const MAX_ATTEMPTS: usize = 5;
 /// Most bytes that the cookies of all attempts may take together.
 const MAX_COOKIE_BYTES: usize = 8 * 1024;
+/// Most cookies that one answer removes: its head must not grow with what a client sends.
+const MAX_REMOVALS: usize = 20;
 /// What the names of these cookies begin with; eight hexadecimal digits follow.
 const COOKIE_PREFIX: &str = "__Host-vestibule-login-";
 /// The trail of sign-ins that came back without their session.
@@ -142,7 +142,8 @@ impl Attempt {
         Ok(attempt)
     }
 
-    /// `Set-Cookie` lines that keep this attempt, and drop the oldest others if it gets too many.
+    /// `Set-Cookie` lines that keep this attempt, and drop the oldest others if it gets too many;
+    /// of very many a few each time.
     #[must_use]
     pub fn keep(&self, headers: &HeaderMap, ring: &KeyRing) -> Vec<HeaderValue> {
         let sealed = ring.seal(PURPOSE, &self.to_bytes());
@@ -150,13 +151,14 @@ impl Attempt {
         let seconds = ATTEMPT_LIFETIME.as_secs();
         let mut lines = vec![set_cookie(&name, sealed.expose(), seconds)];
         let mut bytes = name.len() + sealed.expose().len();
+        let mut surplus = Vec::new();
         for (at, (_, other)) in pending(headers, ring).into_iter().enumerate() {
             bytes += other.bytes;
-            let too_many = at + 1 >= MAX_ATTEMPTS || bytes > MAX_COOKIE_BYTES;
-            if too_many && lines.len() <= MAX_DROPPED {
-                lines.push(set_cookie(&other.name, "", 0));
+            if at + 1 >= MAX_ATTEMPTS || bytes > MAX_COOKIE_BYTES {
+                surplus.push(set_cookie(&other.name, "", 0));
             }
         }
+        lines.extend(surplus.into_iter().rev().take(MAX_REMOVALS));
         lines
     }
 
@@ -267,7 +269,7 @@ struct Pending {
 fn pending(headers: &HeaderMap, ring: &KeyRing) -> Vec<(i64, Pending)> {
     let mut pending: Vec<_> = cookie::pairs(headers)
         .filter(|(name, _)| name.starts_with(COOKIE_PREFIX.as_bytes()))
-        .take(MAX_ATTEMPTS + MAX_DROPPED)
+        .take(MAX_ATTEMPTS + MAX_REMOVALS)
         .filter_map(|(name, value)| {
             let name = std::str::from_utf8(name).ok()?;
             let digits = name.strip_prefix(COOKIE_PREFIX)?;
@@ -434,6 +436,17 @@ mod tests {
         for name in [COOKIE_PREFIX, TRAIL_COOKIE] {
             assert!(name.starts_with(crate::reserved::COOKIES), "{name}");
         }
+    }
+
+    #[test]
+    fn an_answer_does_not_grow_with_the_cookies_that_come() {
+        // S-076: a cookie bomb.
+        let ring = ring();
+        let bomb: Vec<_> = (0..500)
+            .map(|at| format!("{COOKIE_PREFIX}{at:08x}=x"))
+            .collect();
+        let lines = attempt("/", now()).keep(&browser(&bomb), &ring);
+        assert_eq!(lines.len(), 1 + MAX_REMOVALS);
     }
 
     #[test]
