@@ -181,6 +181,7 @@ impl Worker {
         trace: &mut Trace,
     ) -> Result<Outcome, GatewayError> {
         let table = self.gateway.table.load_full();
+        target::check_method(&parts.method)?;
         let site = site_of(&table, context.peer, &parts.uri, &parts.headers)?;
         // Until the path is judged, what is said is said in the name of the host.
         trace.route = Some(Arc::clone(site.widest_route()));

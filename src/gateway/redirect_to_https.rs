@@ -33,7 +33,9 @@ impl Service<Request<Incoming>> for RedirectToHttps {
 impl RedirectToHttps {
     fn answer<B>(&self, request: &Request<B>) -> PageResponse {
         let (method, uri) = (request.method(), request.uri());
-        if target::check(method, uri, request.version(), request.headers()).is_err() {
+        if target::check_method(method).is_err()
+            || target::check(method, uri, request.version(), request.headers()).is_err()
+        {
             return pages::empty(StatusCode::BAD_REQUEST);
         }
         let Ok(named) = target::named_host(request.uri(), request.headers()) else {

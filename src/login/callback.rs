@@ -218,7 +218,7 @@ impl Login {
         let is_entra = matches!(identity.person(), PersonKey::Entra { .. });
         let sid = identity.sid().cloned().or_else(|| {
             // Entra's `session_state` is the `sid` of its front-channel logout (`entra.md` 2).
-            let own = |it: &String| is_entra && is_short_word(it);
+            let own = |it: &String| is_entra && is_short(it);
             session_state.filter(own).map(ProviderSessionId)
         });
         if let Some(sid) = &sid
@@ -431,9 +431,9 @@ fn used_key(door: &Door<'_>, state: &str) -> [u8; 32] {
     digest_of(&[b"used state", host.as_bytes(), state.as_bytes()])
 }
 
-/// Something like a GUID: what an index can hold without being stretched from outside.
-pub(super) fn is_short_word(text: &str) -> bool {
-    (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+/// What an index of sessions can hold without being stretched from outside.
+pub(super) fn is_short(text: &str) -> bool {
+    (1..=256).contains(&text.len()) && !text.contains(char::is_control)
 }
 
 #[cfg(test)]

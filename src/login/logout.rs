@@ -40,9 +40,18 @@ impl Login {
             return door.notice(&Notice::CrossSite, Decision::Refuse, "cross_site");
         }
         let Some(session) = door.session else {
-            // Nobody to sign out. The cookie stays: another site may have sent the browser here, and
-            // a session that ended is worthless anyway.
-            return Answer::see_other(&signed_out_url(door), "no_session");
+            // Nobody to sign out. The cookie goes only at the person's own wish: another site may have
+            // sent the browser here, for a host whose session counts at another port.
+            let answer = Answer::see_other(&signed_out_url(door), "no_session");
+            let typed = door
+                .headers
+                .get("sec-fetch-site")
+                .is_some_and(|site| site == "none");
+            return if typed || is_own_navigation(door.headers) {
+                answer.with_cookie(cookie::clear())
+            } else {
+                answer
+            };
         };
         if method == Method::POST {
             let token = single_parameter(form, "token").unwrap_or_default();

@@ -8,7 +8,7 @@ use http::{StatusCode, header};
 
 use super::{
     Answer, Door, Login,
-    callback::is_short_word,
+    callback::is_short,
     return_to::{has_parameter, single_parameter},
 };
 use crate::{
@@ -26,7 +26,7 @@ impl Login {
         let ours = !has_parameter(query, "iss")
             || single_parameter(query, "iss")
                 .is_some_and(|issuer| door.relying_party.answer_issuer(Some(&issuer)).is_ok());
-        let sid = single_parameter(query, "sid").filter(|sid| ours && is_short_word(sid));
+        let sid = single_parameter(query, "sid").filter(|sid| ours && is_short(sid));
         let Some(sid) = sid else {
             return framed(StatusCode::OK, "nothing_to_end");
         };
