@@ -1,6 +1,7 @@
 //! Clients: a browser with cookies that follows nothing by itself, and one that writes raw bytes.
 
 mod cookies;
+pub(crate) mod kept;
 pub(crate) mod raw_tls;
 
 use std::{net::Ipv4Addr, sync::Arc};

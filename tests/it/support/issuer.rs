@@ -145,6 +145,11 @@ impl Issuer {
         self.state.issuer()
     }
 
+    /// Where people are sent to sign in.
+    pub(crate) fn authorization_endpoint(&self) -> String {
+        endpoints::authorization_endpoint(&self.state)
+    }
+
     /// Whoever is sent here from now on comes back as `person`; `ann` until then.
     pub(crate) fn signs_in(&self, person: Person) {
         self.state.mind().person = person;
@@ -193,6 +198,11 @@ impl Issuer {
         self.state.mind().log.logouts.clone()
     }
 
+    /// The ID token that was made last, whether it was handed out or not.
+    pub(crate) fn last_id_token(&self) -> String {
+        self.state.mind().log.id_tokens.last().unwrap().clone()
+    }
+
     /// How often the metadata was fetched.
     pub(crate) fn discovery_fetches(&self) -> usize {
         self.state.mind().log.discoveries
@@ -227,6 +237,7 @@ struct Mind {
 struct Log {
     authorizations: Vec<Fields>,
     tokens: Vec<TokenRequest>,
+    id_tokens: Vec<String>,
     logouts: Vec<Fields>,
     discoveries: usize,
     key_sets: usize,

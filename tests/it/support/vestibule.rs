@@ -6,7 +6,10 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use tempfile::TempDir;
@@ -84,10 +87,20 @@ pub(crate) fn at(time: &ManualClock) -> Builder {
     }
 }
 
-/// `from` names the port, so it has to be known before anything listens.
+/// `from` names the port, so it has to be known before anything listens: one below those that the
+/// system hands out by itself, so that no connection takes it meanwhile, and each once per process.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap().port()
+    static USED: AtomicU32 = AtomicU32::new(0);
+    let ports = 10_000..30_000;
+    let length = u32::try_from(ports.len()).unwrap();
+    loop {
+        let offset = std::process::id().wrapping_mul(997);
+        let offset = offset.wrapping_add(USED.fetch_add(1, Ordering::Relaxed));
+        let port = ports.start + u16::try_from(offset % length).unwrap();
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 impl Builder {
@@ -301,6 +314,12 @@ impl Vestibule {
         if let Some(running) = self.running.take() {
             running.stop().await;
         }
+    }
+
+    /// Stops it, and starts it again from the same files.
+    pub(crate) async fn restarted(mut self) -> Self {
+        self.stop().await;
+        self.built.run()
     }
 
     fn running(&self) -> &Running {

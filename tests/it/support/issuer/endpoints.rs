@@ -67,6 +67,14 @@ fn fields(text: &[u8]) -> Fields {
     form_urlencoded::parse(text).into_owned().collect()
 }
 
+pub(super) fn authorization_endpoint(state: &State) -> String {
+    if state.shape.entra {
+        format!("{}/{}/oauth2/v2.0/authorize", state.base(), state.segment())
+    } else {
+        format!("{}/authorize", state.authority())
+    }
+}
+
 fn metadata(state: &State) -> Value {
     let authority = state.authority();
     let issuer = state.issuer();
@@ -74,7 +82,7 @@ fn metadata(state: &State) -> Value {
         let base = format!("{}/{}", state.base(), state.segment());
         return json!({
             "issuer": issuer,
-            "authorization_endpoint": format!("{base}/oauth2/v2.0/authorize"),
+            "authorization_endpoint": authorization_endpoint(state),
             "token_endpoint": format!("{base}/oauth2/v2.0/token"),
             "jwks_uri": format!("{base}/discovery/v2.0/keys"),
             "end_session_endpoint": format!("{base}/oauth2/v2.0/logout"),
@@ -94,7 +102,7 @@ fn metadata(state: &State) -> Value {
     }
     let mut metadata = json!({
         "issuer": issuer,
-        "authorization_endpoint": format!("{authority}/authorize"),
+        "authorization_endpoint": authorization_endpoint(state),
         "token_endpoint": format!("{authority}/token"),
         "jwks_uri": format!("{authority}/keys"),
         "end_session_endpoint": format!("{authority}/logout"),

@@ -47,6 +47,11 @@ impl PublishedKey {
         self
     }
 
+    /// The public half as a generic provider publishes it.
+    pub(crate) fn public(&self) -> Value {
+        self.jwk(None)
+    }
+
     /// The public half, as the shape publishes it.
     pub(super) fn jwk(&self, entra_issuer: Option<String>) -> Value {
         let (modulus, exponent) = numbers(POOL[self.number].public_key().as_ref());

@@ -25,12 +25,14 @@ pub(super) fn respond(state: &State, asked: &TokenRequest) -> (StatusCode, Value
     }
     match redeem(state, &asked.form) {
         Ok(grant) => {
+            let id_token = id_token(state, &grant);
+            state.mind().log.id_tokens.push(id_token.clone());
             let body = json!({
                 "token_type": "Bearer",
                 "scope": grant.scope,
                 "expires_in": 3599,
                 "access_token": "opaque.access~token",
-                "id_token": id_token(state, &grant),
+                "id_token": id_token,
             });
             (StatusCode::OK, body)
         }
