@@ -256,6 +256,12 @@ fn a_strict_parser_reads_exactly_what_was_decided_about() {
                 assert_eq!(read, []);
                 return;
             }
+            let reads = ["GET", "HEAD", "OPTIONS"].contains(&asked.method());
+            if reply.status == 400 && reads && !asked.payload_bytes().is_empty() {
+                // A body where nobody expects one is refused where nobody has to sign in.
+                assert_eq!(read, []);
+                return;
+            }
             assert_eq!(reply.status, 200, "{}", reply.text());
             assert_eq!(read.len(), 1, "{read:?}");
             let read = &read[0];

@@ -2,19 +2,31 @@
 
 // Helpers count as test code for clippy: they may unwrap.
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod identity_header;
 #[cfg(test)]
 mod invariants;
 #[cfg(test)]
 mod layering;
 #[cfg(test)]
+mod login;
+#[cfg(test)]
 mod ops;
 #[cfg(test)]
+mod provider_down;
+#[cfg(test)]
+mod return_paths;
+#[cfg(test)]
 mod routing;
+#[cfg(test)]
+mod session_lifetime;
 #[cfg(test)]
 mod session_store;
 #[cfg(test)]
 mod shutdown;
+#[cfg(test)]
+mod sign_out;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

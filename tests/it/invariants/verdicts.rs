@@ -59,7 +59,11 @@ async fn both_protocols_come_to_the_same_verdict() {
             "malformed_host",
         ),
         (ask("GET", "/.vestibule/nothing"), 404, "no_route"),
-        (ask("POST", "/.vestibule/me").body(""), 405, ""),
+        (
+            ask("POST", "/.vestibule/me").body(""),
+            405,
+            "method_refused",
+        ),
         (by(&ann, ask("GET", "/.vestibule/me")), 200, ""),
         (ask("GET", "/.vestibule/me"), 401, "no_session"),
     ];

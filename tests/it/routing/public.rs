@@ -219,7 +219,7 @@ async fn the_seam_between_two_routes_belongs_to_the_stricter() {
         for (target, expected) in [
             ("/b", 200),
             ("/ab", 200),
-            ("/A", 200),
+            ("/A", 403),
             ("/b/a", 200),
             ("/a", 403),
             ("/a/", 403),
@@ -227,7 +227,7 @@ async fn the_seam_between_two_routes_belongs_to_the_stricter() {
             ("/a;x", 403),
             ("/a%2f", 403),
             ("/a%2fb", 403),
-            ("/%61", 200),
+            ("/%61", 403),
             ("/b/..;/a", 403),
             ("/b/../a", 403),
             ("/b/%2e%2e/a", 403),
