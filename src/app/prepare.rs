@@ -40,29 +40,31 @@ pub struct Ready {
 pub fn prepare(config_dir: &Path, environment: &[(String, String)], clock: &Clock) -> Prepared {
     let loaded = load(config_dir, environment);
     let mut findings = loaded.findings;
-    let Some(config) = loaded.config else {
-        return Prepared {
-            findings,
-            ready: None,
-        };
-    };
+    // Whatever else is wrong: an operator learns of all faults in one run.
     let now = clock.now().wall;
-    let certificates = CertificateSet::read(&config.tls, now, &mut findings);
+    let certificates = CertificateSet::read(&loaded.tls, now, &mut findings);
     if let Some(certificates) = &certificates {
-        findings.extend(check::uncovered_hosts(&config.routes, |host| {
+        findings.extend(check::uncovered_hosts(&loaded.routes, |host| {
             certificates.covers(host)
         }));
     }
-    let providers = providers(&config, clock, &mut findings);
+    let providers = loaded
+        .config
+        .as_ref()
+        .map(|config| providers(config, clock, &mut findings))
+        .unwrap_or_default();
     findings.sort();
     let broken = findings
         .iter()
         .any(|finding| finding.severity == Severity::Error);
-    let ready = certificates.filter(|_| !broken).map(|certificates| Ready {
-        config,
-        certificates,
-        providers,
-    });
+    let ready = match (loaded.config, certificates) {
+        (Some(config), Some(certificates)) if !broken => Some(Ready {
+            config,
+            certificates,
+            providers,
+        }),
+        _ => None,
+    };
     Prepared { findings, ready }
 }
 

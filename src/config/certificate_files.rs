@@ -34,12 +34,15 @@ pub(super) fn resolve(
                 let path = certificates.index(index);
                 let file = |file: &Option<Of<FilePath>>| file.as_ref().map(|of| base.join(&of.0.0));
                 let (cert_file, key_file) = (file(&pair.cert_file), file(&pair.key_file));
+                let mut are_there = true;
                 for (key, file) in [("cert_file", &cert_file), ("key_file", &key_file)] {
                     if let Some(Err(fault)) = file.as_deref().map(is_there) {
                         findings.push(document.error(&path.key(key), fault));
+                        are_there = false;
                     }
                 }
-                let (Some(cert_file), Some(key_file)) = (cert_file, key_file) else {
+                let (Some(cert_file), Some(key_file), true) = (cert_file, key_file, are_there)
+                else {
                     continue;
                 };
                 let place = document.place(&path);
@@ -120,19 +123,25 @@ fn in_folder(folder: &Path, findings: &mut Vec<Finding>) -> Vec<CertificatePair>
     let found = entries.iter().map(fs::DirEntry::path).collect::<Vec<_>>();
     let named = halves(&found);
     let mut pairs = Vec::new();
+    let mut any_dangles = false;
     for (cert_name, (cert, key)) in named {
         match (cert, key) {
             (Some(cert_file), Some(key_file)) => {
+                let mut are_there = true;
                 for file in [&cert_file, &key_file] {
                     if let Err(fault) = is_there(file) {
                         findings.push(Finding::error(Place::file(file), fault.message, REMEDY));
+                        are_there = false;
                     }
                 }
-                pairs.push(CertificatePair {
-                    place: Place::file(&cert_file),
-                    cert_file,
-                    key_file,
-                });
+                any_dangles |= !are_there;
+                if are_there {
+                    pairs.push(CertificatePair {
+                        place: Place::file(&cert_file),
+                        cert_file,
+                        key_file,
+                    });
+                }
             }
             (Some(cert), None) => findings.push(Finding::error(
                 Place::file(cert),
@@ -146,7 +155,7 @@ fn in_folder(folder: &Path, findings: &mut Vec<Finding>) -> Vec<CertificatePair>
             )),
         }
     }
-    if pairs.is_empty() {
+    if pairs.is_empty() && !any_dangles {
         findings.push(Finding::error(
             Place::file(folder),
             "there is no certificate with its key",

@@ -21,7 +21,7 @@ use super::{
     finding::{Finding, Place, Severity},
     listener::{Listen, TlsFiles},
     providers::{self, Providers},
-    route::GroupAliases,
+    route::{GroupAliases, Route},
     routes_file::{self, Candidate, Surroundings},
     schema::{self, RawMain, RawRoute},
     sections,
@@ -39,6 +39,10 @@ pub struct Loaded {
     pub config: Option<Config>,
     /// Everything that is wrong, in the order of files and lines.
     pub findings: Vec<Finding>,
+    /// The certificate pairs that are there, whatever else is wrong: they can be looked into.
+    pub tls: TlsFiles,
+    /// The routes that are clear in themselves, whatever else is wrong.
+    pub routes: Vec<Route>,
 }
 
 /// The largest file that is read: a route file of a thousand lines comes to a twentieth of it.
@@ -71,6 +75,11 @@ pub fn load(config_dir: &Path, environment: &[(String, String)]) -> Loaded {
     let is_refused = findings
         .iter()
         .any(|finding| finding.severity == Severity::Error);
+    let tls = main.tls.clone();
+    let routes: Vec<_> = candidates
+        .iter()
+        .filter_map(|candidate| candidate.route.clone())
+        .collect();
     let config = main.config(candidates).filter(|_| !is_refused);
     if config.is_none() && !is_refused {
         findings.push(Finding::error(
@@ -79,7 +88,12 @@ pub fn load(config_dir: &Path, environment: &[(String, String)]) -> Loaded {
             "please report this",
         ));
     }
-    Loaded { config, findings }
+    Loaded {
+        config,
+        findings,
+        tls,
+        routes,
+    }
 }
 
 /// The main file, resolved so far as it can be.
