@@ -2,6 +2,8 @@
 
 // Helpers count as test code for clippy: they may unwrap.
 #[cfg(test)]
+mod config;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod identity_header;

@@ -219,6 +219,11 @@ impl Builder {
         &self.pki
     }
 
+    /// The port of HTTPS.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     fn write_rest(&self) {
         fs::write(self.config_dir().join("vestibule.toml"), &self.main).unwrap();
         for host in &self.hosts {
