@@ -90,20 +90,21 @@ async fn probes_are_nothing_on_the_front_door() {
 #[tokio::test]
 async fn a_provider_that_is_down_changes_nothing_about_readiness() {
     let app = upstream::echo().run();
-    let down = front(|it| {
+    let front = front(|it| {
         it.main(LISTEN)
             .route("wiki", HOST, "allow = \"signed-in\"", &app)
     });
-    let session = down.session(HOST).await;
-    down.idp.go_down().await;
-    let ready = asked(&down, "GET", "/readyz").await;
+    let session = front.session(HOST).await;
+    assert_eq!(front.vestibule.sessions().live(), 1);
+    front.idp.go_down().await;
+    let ready = asked(&front, "GET", "/readyz").await;
     assert_eq!(
         (ready.status.as_u16(), &ready.json()["sessions"]),
         (200, &1.into())
     );
     for protocol in PROTOCOLS {
         let asked = ask("GET", "/").with("Cookie", &session);
-        assert_eq!(down.wire(protocol, HOST).ask(&asked).await.status, 200);
+        assert_eq!(front.wire(protocol, HOST).ask(&asked).await.status, 200);
     }
 }
 

@@ -327,7 +327,7 @@ async fn one_connections_fault_harms_no_other() {
         &hello,
         b"\x15\x03\x03\x00\x02\x01\x00",
         b"\xff\xff\xff\xff\xff\xff\xff\xff",
-        &[0; 20_000],
+        &[0; 10_000],
     ] {
         for _ in 0..8 {
             let mut stream = TcpStream::connect(front.vestibule.https()).await.unwrap();

@@ -1,9 +1,11 @@
 //! What a person's claims look like at the app, however they were written.
 
 use crate::support::{
+    clock,
     front::{Front, HOST, front},
-    issuer::{Person, person},
+    issuer::{self, Person, person},
     upstream::{self, Echo, Seen},
+    vestibule,
     wire::{Protocol, ask},
 };
 
@@ -64,6 +66,32 @@ async fn a_claim_can_neither_end_a_line_nor_add_one() {
         );
         assert!(seen.all("x-remote-roles").is_empty(), "{claimed:?}");
         assert_eq!(seen.all("x-remote-user"), ["bob@corp.example"]);
+    }
+}
+
+#[tokio::test]
+async fn an_address_is_told_if_it_is_one() {
+    // S-014, S-061: a provider of the generic shape, whose people have addresses
+    let time = clock::manual();
+    let idp = issuer::honest(&time).run();
+    let app = upstream::echo().run();
+    let vestibule = vestibule::at(&time)
+        .route("wiki", HOST, "allow = \"signed-in\"", &app)
+        .provider("op", &idp)
+        .main("[log]\naccess = \"off\"")
+        .run();
+    let front = Front { idp, vestibule };
+    for (claimed, told_as) in [
+        ("bob@corp.example", Some("bob@corp.example")),
+        ("b\u{f6}b@corp.example", Some("b%C3%B6b@corp.example")),
+        ("bob@evil.test@corp.example", None),
+        ("bob@corp.example, boss@corp.example", None),
+        ("\"bob\"@corp.example", None),
+        ("bob", None),
+    ] {
+        let seen = told(&front, &app, person("bob").claim("email", claimed)).await;
+        assert_eq!(seen.header("x-forwarded-email"), told_as, "{claimed}");
+        assert_eq!(seen.header("x-forwarded-user"), Some("bob@corp.example"));
     }
 }
 

@@ -31,8 +31,8 @@ pub(crate) struct Front {
 pub(crate) fn front(build: impl FnOnce(Builder) -> Builder) -> Front {
     let time = clock::manual();
     let idp = issuer::honest(&time).entra().run();
-    let built = build(vestibule::at(&time)).entra(&idp);
-    let vestibule = built.main("[log]\naccess = \"off\"").run();
+    let files = build(vestibule::at(&time)).entra(&idp);
+    let vestibule = files.main("[log]\naccess = \"off\"").run();
     Front { idp, vestibule }
 }
 

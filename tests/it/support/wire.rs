@@ -241,7 +241,7 @@ fn written(ask: &Ask, authority: &str) -> Vec<u8> {
         ask.method, ask.target
     );
     for (name, value) in &ask.headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        text.extend([name, ": ", value, "\r\n"]);
     }
     let mut bytes: Vec<u8> = match &ask.payload {
         Payload::None => text + "\r\n",

@@ -102,8 +102,8 @@ async fn a_slow_reader_holds_the_app_back_over_http1() {
         .write_all(get(&front, &session).as_bytes())
         .await
         .unwrap();
-    let held = stands_still(&poured).await;
-    assert!(held < HELD, "{held} bytes are on the way");
+    let on_the_way = stands_still(&poured).await;
+    assert!(on_the_way < HELD, "{on_the_way} bytes left");
 
     let mut read = 0;
     let mut buffer = vec![0; PIECE];
@@ -142,8 +142,8 @@ async fn a_slow_reader_holds_the_app_back_over_http2() {
         .body(Empty::new())
         .unwrap();
     let mut body = sender.send_request(request).await.unwrap().into_body();
-    let held = stands_still(&poured).await;
-    assert!(held < HELD, "{held} bytes are on the way");
+    let on_the_way = stands_still(&poured).await;
+    assert!(on_the_way < HELD, "{on_the_way} bytes left");
 
     let mut read = 0;
     while let Some(frame) = body.frame().await {
@@ -194,8 +194,8 @@ async fn a_slow_app_holds_the_sender_back_over_http1() {
         }
         to.flush().await.unwrap();
     });
-    let held = stands_still(&count).await;
-    assert!(held < HELD, "{held} bytes are on the way");
+    let on_the_way = stands_still(&count).await;
+    assert!(on_the_way < HELD, "{on_the_way} bytes left");
     go_on.notify_one();
     let mut answer = String::new();
     from.read_to_string(&mut answer).await.unwrap();
