@@ -110,7 +110,7 @@ fn every_fault_is_named_with_its_place_and_nothing_is_served() {
                 None,
                 "the key does not fit the certificate",
             ),
-            ("config/routes.d/erp.toml", Some("17"), "allow.roles[0]"),
+            ("config/routes.d/erp.toml", Some("[17]"), "allow.roles[0]"),
         ] {
             let place = match line {
                 Some(text) => format!("{file}:{}:", line_of(&built, file, text)),

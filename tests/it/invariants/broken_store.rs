@@ -206,6 +206,7 @@ async fn scene(fault: Fault) -> Scene {
 
 impl Scene {
     /// Status and body of a GET with a session cookie of the right form.
+    #[expect(clippy::disallowed_methods, reason = "a test's client needs no limits")]
     async fn get(&self, target: &str) -> (u16, String) {
         let cookie = format!("__Host-vestibule={}", SessionToken::random().expose());
         let stream = TcpStream::connect(self.address).await.unwrap();
