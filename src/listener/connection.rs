@@ -24,6 +24,7 @@ use super::{
     activity::{Activity, Counted},
     shutdown::{Phase, Shutdown},
     tls::{self, ALPN_H2},
+    write_stall::{WRITE_STALL, WriteStall},
 };
 use crate::peer::{Peer, Transport};
 
@@ -80,6 +81,7 @@ pub async fn serve_tls<S, B>(
         },
     };
     let service = make(peer);
+    let stream = WriteStall::new(stream, WRITE_STALL);
     if http2 {
         serve_http2(TokioIo::new(stream), service, address, shutdown).await;
     } else {
@@ -103,6 +105,7 @@ pub async fn serve_plain<S, B>(
         server_name: None,
         transport: Transport::Plain,
     });
+    let stream = WriteStall::new(stream, WRITE_STALL);
     serve_http1(TokioIo::new(stream), service, address, shutdown).await;
 }
 

@@ -9,6 +9,7 @@ pub mod certs;
 pub mod connection;
 pub mod shutdown;
 pub mod tls;
+mod write_stall;
 
 pub use self::{
     accept::{BindError, Sockets},

@@ -1,7 +1,8 @@
 //! Stopping: a soft stop that lets requests finish, a hard stop that does not, and the count of
 //! what is still under way.
 //!
-//! Every task that serves somebody is tracked here; nothing may be spawned beside it.
+//! Every connection is tracked here. What a connection spawns (an HTTP/2 stream, the driver of an
+//! app's connection) ends with it.
 
 use std::{future::Future, sync::Arc};
 
