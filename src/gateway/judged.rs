@@ -32,6 +32,7 @@ impl Judged {
             session.keep_view(&RouteView {
                 route: entry.route.id.clone(),
                 generation: table.generation,
+                lets_in: matches!(*judged, Self::Allowed(_)),
                 view: Arc::clone(&judged) as Arc<_>,
             });
             judged

@@ -1,4 +1,4 @@
-//! The plain listener: sends page views to HTTPS and serves nothing.
+//! The plain listener: sends whoever only reads (GET, HEAD) to HTTPS and serves nothing.
 //!
 //! What else comes without TLS is refused rather than redirected: its body, cookies and tokens have
 //! been on the wire in the clear already, and the client should learn so.

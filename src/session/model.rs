@@ -144,6 +144,8 @@ pub struct RouteView {
     pub route: RouteId,
     /// The generation of the route table it was made from.
     pub generation: u64,
+    /// Whether it lets the person in.
+    pub lets_in: bool,
     /// What the gateway made.
     pub view: Arc<dyn Any + Send + Sync>,
 }
@@ -279,10 +281,15 @@ impl Session {
             .find(|cause| *cause as u8 == ended)
     }
 
-    /// Whether a request of it went through `route`, or it began there.
+    /// Whether it lets its person in at `route` and was asked for there, or it began there.
     #[must_use]
     pub fn has_used(&self, route: &RouteId) -> bool {
-        &self.route == route || self.views.load().iter().any(|view| &view.route == route)
+        &self.route == route
+            || self
+                .views
+                .load()
+                .iter()
+                .any(|view| view.lets_in && &view.route == route)
     }
 
     /// What was made for `route` from the route table of `generation`, if it was.

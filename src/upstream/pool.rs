@@ -115,7 +115,7 @@ impl Pool {
             pool.keep(connection);
             return;
         }
-        // Its driver runs on another thread, or has not come to its end of this exchange yet.
+        // Its driver has not come to its end of this exchange yet.
         let pool = Arc::clone(pool);
         tokio::spawn(async move {
             let settling = tokio::time::timeout(LONGEST_SETTLING, connection.sender.ready());

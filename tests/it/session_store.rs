@@ -240,6 +240,7 @@ fn a_session_is_listed_under_every_route_it_was_used_at<B: Bed>() {
     let view = RouteView {
         route: RouteId("erp".to_owned()),
         generation: 1,
+        lets_in: true,
         view: Arc::new(()),
     };
     bed.store().find(&key).unwrap().unwrap().keep_view(&view);
