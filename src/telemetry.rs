@@ -74,7 +74,7 @@ pub struct AccessRecord<'a> {
     pub protocol: &'static str,
     /// The method.
     pub method: &'a str,
-    /// The host the request named, if a route has it.
+    /// The host of the route, or the one that was asked for in vain.
     pub host: Option<&'a str>,
     /// The path, without the query.
     pub path: &'a str,
@@ -136,7 +136,7 @@ fn text_line(record: &AccessRecord<'_>) -> String {
         record.peer,
         record.protocol,
         record.method,
-        record.host.unwrap_or("-"),
+        record.host.unwrap_or("-").escape_debug(),
         record.path.escape_debug(),
         record.status,
         record.route.unwrap_or("-"),

@@ -13,7 +13,11 @@ pub(super) fn run(config: &Path, strict: bool, format: Format) -> ExitCode {
     if format == Format::Text {
         match (errors, warnings) {
             (0, 0) => println!("fine: {} can be served", config.display()),
-            _ => println!("{errors} errors, {warnings} warnings"),
+            _ => println!(
+                "{}, {}",
+                counted(errors, "error"),
+                counted(warnings, "warning")
+            ),
         }
     }
     if errors > 0 || (strict && warnings > 0) {
@@ -21,4 +25,9 @@ pub(super) fn run(config: &Path, strict: bool, format: Format) -> ExitCode {
     } else {
         ExitCode::SUCCESS
     }
+}
+
+fn counted(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }

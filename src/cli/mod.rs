@@ -42,7 +42,7 @@ enum Verb {
         /// The port to serve HTTPS on; 0 takes any free one
         #[arg(long, default_value_t = 8443)]
         port: u16,
-        /// Where to write the demo's files; a temporary folder by default, removed at the end
+        /// An empty or new folder for the demo's files; a temporary one by default, removed at the end
         #[arg(long, value_name = "DIR")]
         folder: Option<PathBuf>,
     },

@@ -224,8 +224,12 @@ impl One<'_> {
     ) -> Option<Secret> {
         let (inline, in_file) = ("client_secret", "client_secret_file");
         if self.has(inline) && self.has(in_file) {
-            let message = "client_secret and client_secret_file are both there";
-            self.error(in_file, Fault::new(message, "write one of them"), findings);
+            let whence = |key| match self.document.place(&self.path.key(key)).variable {
+                Some(variable) => format!("{key} (from the variable {variable})"),
+                None => key.to_owned(),
+            };
+            let message = format!("{} and {} are both there", whence(inline), whence(in_file));
+            self.error(in_file, Fault::new(message, "keep one of them"), findings);
             return None;
         }
         let (key, secret) = match (raw.client_secret.take(), raw.client_secret_file.take()) {

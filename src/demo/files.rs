@@ -88,6 +88,11 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
 
 /// The operating system's errors do not say which file they are about.
 fn named(error: &io::Error, path: &Path) -> io::Error {
+    if error.kind() == io::ErrorKind::AlreadyExists {
+        let path = path.display();
+        let text = format!("{path} is there already: name a folder that is empty or not there");
+        return io::Error::new(error.kind(), text);
+    }
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 

@@ -9,8 +9,10 @@ use std::{convert::Infallible, panic::AssertUnwindSafe, pin::Pin, sync::Arc, tim
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, Uri, header::STRICT_TRANSPORT_SECURITY,
-    request::Parts, uri::PathAndQuery,
+    HeaderMap, HeaderValue, Method, Request, Response, Uri,
+    header::{HOST, STRICT_TRANSPORT_SECURITY},
+    request::Parts,
+    uri::PathAndQuery,
 };
 use http_body::Body;
 use hyper::{body::Incoming, service::Service};
@@ -78,6 +80,8 @@ pub(super) struct Trace {
 pub(super) struct Seen {
     method: Method,
     uri: Uri,
+    /// `Host` as it came; for the log alone.
+    host: Option<HeaderValue>,
     pub(super) waiting: Waiting,
     pub(super) language: Language,
 }
@@ -319,6 +323,11 @@ impl Worker {
         if !self.gateway.access.is_on() {
             return;
         }
+        let asked = || seen.asked_host();
+        let host = trace
+            .route
+            .as_ref()
+            .map_or_else(asked, |it| Some(it.host.clone()));
         let now = self.gateway.clock.now();
         let micros = now.elapsed_since(context.began).as_micros();
         self.gateway.access.write(&AccessRecord {
@@ -330,7 +339,7 @@ impl Worker {
                 Transport::Http2 => "h2",
             },
             method: seen.method.as_str(),
-            host: trace.route.as_ref().map(|entry| entry.host.as_str()),
+            host: host.as_deref(),
             path: seen.uri.path(),
             route: trace.route.as_ref().map(|entry| entry.route.id.0.as_str()),
             decision: outcome.decision.word(),
@@ -380,9 +389,24 @@ impl Seen {
         Self {
             method: parts.method.clone(),
             uri: parts.uri.clone(),
+            host: parts.headers.get(HOST).cloned(),
             waiting: Waiting::of(&parts.method, &parts.headers),
             language: Language::from_accept_language(&parts.headers),
         }
+    }
+}
+
+impl Seen {
+    /// The host that a request asked for, as far as it can be told; cut, since anybody writes it.
+    fn asked_host(&self) -> Option<String> {
+        const LONGEST: usize = 128;
+        let host = match (self.uri.authority(), &self.host) {
+            (Some(authority), _) => authority.as_str().as_bytes(),
+            (None, Some(host)) => host.as_bytes(),
+            (None, None) => return None,
+        };
+        let host = host.get(..LONGEST).unwrap_or(host);
+        Some(String::from_utf8_lossy(host).into_owned())
     }
 }
 

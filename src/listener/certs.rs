@@ -118,7 +118,16 @@ impl ResolvesServerCert for Certificates {
         let set = self.0.load();
         match hello.server_name() {
             // rustls hands the name over in lower case.
-            Some(name) => set.by_name(name).map(Arc::clone),
+            Some(name) => {
+                let found = set.by_name(name).map(Arc::clone);
+                if found.is_none() {
+                    tracing::info!(
+                        host = name,
+                        "no certificate for the host that a client asks for"
+                    );
+                }
+                found
+            }
             None => Some(Arc::clone(&set.first)),
         }
     }

@@ -138,8 +138,9 @@ impl RelyingParty {
     fn note(&self, error: &DiscoveryError, retry_in: Duration) {
         let error = chain(error);
         tracing::warn!(
-            provider = %self.name(), error, retry_in = ?retry_in,
-            "failed to refresh what is known of the provider"
+            provider = %self.name(), url = %self.metadata_url, error, retry_in = ?retry_in,
+            "failed to refresh what is known of the provider; if it answers with 400 or 404, look at \
+             tenant, endpoint or issuer in its section"
         );
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         trouble.last_error = error;

@@ -103,7 +103,8 @@ pub(super) const TEXTS: Texts = Texts {
     },
     sign_out: Situation {
         title: "Do you want to sign out?",
-        what: "You will be signed out of this app. What you have not saved there may be lost.",
+        what: "You will be signed out of this app and of the account you signed in with, and so \
+               perhaps of other apps. What you have not saved may be lost.",
         steps: &[],
     },
     signed_out: Situation {

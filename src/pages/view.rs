@@ -222,6 +222,11 @@ fn action<'a>(notice: &Notice<'a>, labels: &Labels) -> Option<Action<'a>> {
         Notice::Loop { login } | Notice::ProviderDown { login, .. } => {
             Some(link(labels.try_again, login, false))
         }
+        // Nobody gets in until an operator has acted.
+        Notice::SignInFailed {
+            what: SignInFault::Misconfigured,
+            ..
+        } => None,
         Notice::SignInFailed { what, login, .. } => {
             Some(link(labels.try_again, login, needs_others(*what)))
         }
@@ -234,9 +239,6 @@ fn action<'a>(notice: &Notice<'a>, labels: &Labels) -> Option<Action<'a>> {
 fn needs_others(fault: SignInFault) -> bool {
     matches!(
         fault,
-        SignInFault::AccountBlocked
-            | SignInFault::ConsentMissing
-            | SignInFault::Misconfigured
-            | SignInFault::NotAssigned
+        SignInFault::AccountBlocked | SignInFault::ConsentMissing | SignInFault::NotAssigned
     )
 }

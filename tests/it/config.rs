@@ -164,7 +164,7 @@ fn a_host_without_a_certificate_is_an_error() {
         "{said}"
     );
     assert!(said.contains(&place) && !said.contains("erp"), "{said}");
-    assert!(said.ends_with("1 errors, 0 warnings\n"), "{said}");
+    assert!(said.ends_with("1 error, 0 warnings\n"), "{said}");
 }
 
 #[test]

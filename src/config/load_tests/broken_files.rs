@@ -383,6 +383,11 @@ fn a_secret_is_in_no_finding_whatever_is_wrong_with_it() {
     let base = Base::new(MAIN, &[("wiki", WIKI)]);
     let loaded = base.load(&[("VESTIBULE_ENTRA__CLIENT_SECRET", "8112358132134")]);
     assert!(loaded.config.is_none());
+    let said = base.findings(&[("VESTIBULE_ENTRA__CLIENT_SECRET", "8112358132134")]);
+    assert!(
+        said[0].contains("client_secret (from the variable VESTIBULE_ENTRA__CLIENT_SECRET) and"),
+        "{said:?}"
+    );
     assert!(!format!("{loaded:?}").contains("8112358132134"));
     base.write("secret", "8112358132134\n");
     assert!(!format!("{:?}", base.load(&[])).contains("8112358132134"));
