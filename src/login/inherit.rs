@@ -52,3 +52,81 @@ impl Newcomer<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        clock::{ManualClock, Timestamp},
+        identity::{ClaimRules, ProviderName, RouteId},
+        session::SessionToken,
+    };
+
+    const DAY: Duration = Duration::from_hours(24);
+
+    fn identity(more: &Value) -> Identity {
+        let mut claims = json!({"iss": "https://id.example", "sub": "ann"});
+        for (name, value) in more.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        let name = ProviderName("id".to_owned());
+        let claims = claims.as_object().unwrap();
+        Identity::from_verified_claims(name, ClaimRules::Oidc, claims).unwrap()
+    }
+
+    fn authority(host: &str) -> Authority {
+        Authority {
+            host: host.to_owned(),
+            port: 443,
+        }
+    }
+
+    #[test]
+    fn only_the_providers_signed_word_makes_a_sign_in_a_new_one() {
+        // S-005: old claims, new claims, same host, presented by this browser; whether it inherits.
+        let (one, two) = (json!({"sid": "1"}), json!({"sid": "2"}));
+        let (early, late) = (json!({"auth_time": 100}), json!({"auth_time": 101}));
+        let none = json!({});
+        for (old, new, same_host, presented, inherits) in [
+            (&one, &one, true, false, true),
+            (&one, &one, false, false, true),
+            (&one, &two, false, false, false),
+            (&one, &two, true, true, false),
+            (&none, &none, false, false, true),
+            (&none, &none, true, true, true),
+            (&none, &none, true, false, false),
+            (&one, &none, false, false, true),
+            (&early, &late, false, true, false),
+            (&late, &early, false, false, true),
+            (&early, &early, true, false, true),
+            (&none, &late, false, false, true),
+        ] {
+            let time = ManualClock::starting_at(Timestamp::from_unix_seconds(1_800_000_000));
+            let then = time.clock().now();
+            let other = Session::new(
+                SessionToken::random().key(),
+                identity(old),
+                None,
+                authority("a.example"),
+                RouteId("a".to_owned()),
+                then.wall,
+                then.deadline_after(DAY),
+            );
+            time.advance(DAY / 2);
+            let own = time.clock().now().deadline_after(DAY);
+            let host = if same_host { "a.example" } else { "b.example" };
+            let newcomer = Newcomer {
+                identity: &identity(new),
+                authority: &authority(host),
+                presented: presented.then(|| other.key()),
+            };
+            let end = deadline(own, &newcomer, std::iter::once(&other));
+            let expected = if inherits { other.deadline() } else { own };
+            assert_eq!(end, expected, "{old} {new} {same_host} {presented}");
+        }
+    }
+}

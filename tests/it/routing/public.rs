@@ -244,3 +244,42 @@ async fn the_seam_between_two_routes_belongs_to_the_stricter() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_is_open_does_not_open_another_route_in_any_spelling() {
+    // S-038, S-040, S-043: the two addresses of the app are one app to itself.
+    let app = upstream::echo().run();
+    let front = front(|it| {
+        let open = "allow = \"signed-in\"\n[[public]]\npath = \"/docs/*\"";
+        it.route("all", HOST, open, &app).route(
+            "internal",
+            &format!("{HOST}/docs/internal"),
+            "[allow]\nroles = [\"Clerk\"]",
+            &app,
+        )
+    });
+    let session = front.session(HOST).await;
+    for protocol in PROTOCOLS {
+        let mut wire = front.wire(protocol, HOST);
+        for target in [
+            "/docs/internal/x",
+            "/docs/%69nternal/x",
+            "/docs/INTERNAL/x",
+            "/docs/internal./x",
+            "/docs/internal%20/x",
+            "/docs/internal::$DATA",
+            "/docs//internal/x",
+            "/docs;v=1/internal/x",
+            "/docs/x/../internal/x",
+        ] {
+            assert_eq!(status(&mut wire, "GET", target).await, 401, "{target}");
+            let signed_in = ask("GET", target).with("Cookie", &session);
+            assert_eq!(wire.ask(&signed_in).await.status, 403, "{target}");
+        }
+        assert_eq!(
+            app.requests().len(),
+            usize::from(protocol == Protocol::Http2)
+        );
+        assert_eq!(status(&mut wire, "GET", "/docs/other").await, 200);
+    }
+}
