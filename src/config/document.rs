@@ -175,9 +175,40 @@ impl Document {
     /// Reports every required key that is not there.
     pub(super) fn report_missing(&self, schema: &Value, findings: &mut Vec<Finding>) {
         for path in walk::missing(schema, &self.dict, &|path| self.is_faulty(path)) {
+            if let Some((table, swallowed)) = self.swallowed(&path) {
+                let message =
+                    format!("`{path}` is missing here; the one below [{table}] is that table's");
+                let remedy =
+                    "move it up: the keys of the file itself stand before its first [table]";
+                findings.push(self.error(&swallowed, Fault::new(message, remedy)));
+                continue;
+            }
             let fault = Fault::new("the key is missing", walk::allowed(schema, &path));
             findings.push(self.error(&path, fault));
         }
+    }
+
+    /// A key of this name in a table further down, with that table: in TOML everything below the head
+    /// of a table belongs to it, and a table of free names takes whatever comes.
+    fn swallowed(&self, path: &KeyPath) -> Option<(KeyPath, KeyPath)> {
+        fn below(dict: &Dict, key: &str, above: &KeyPath) -> Option<KeyPath> {
+            dict.iter().find_map(|(name, value)| {
+                let Plain::Dict(_, inner) = value else {
+                    return None;
+                };
+                let table = above.key(name);
+                if inner.contains_key(key) {
+                    return Some(table);
+                }
+                below(inner, key, &table)
+            })
+        }
+        let [Step::Key(key)] = path.0.as_slice() else {
+            return None;
+        };
+        let table = below(&self.dict, key, &KeyPath::default())?;
+        let swallowed = table.key(key);
+        Some((table, swallowed))
     }
 
     /// Whether something at, above or below this path was written and is not well-formed.

@@ -244,7 +244,7 @@ fn what_is_wrong_with_a_main_file_is_said_with_its_place() {
 #[test]
 fn what_is_wrong_with_a_route_is_said_with_its_place() {
     let allow = "allow = \"signed-in\"";
-    let table: [(&str, String, &[&str]); 20] = [
+    let table: [(&str, String, &[&str]); 21] = [
         ("no rule", route(allow, ""), &["allow: the key is missing"]),
         (
             "empty table",
@@ -341,6 +341,17 @@ fn what_is_wrong_with_a_route_is_said_with_its_place() {
             "host",
             format!("{WIKI}[upstream]\nhost = \"a b\""),
             &["6:8: upstream.host: \"a b\" names no valid host"],
+        ),
+        (
+            "key below a table",
+            format!(
+                "{}[identity.headers]\nX-U = \"{{user}}\"\nallow = \"signed-in\"",
+                WIKI.replace("allow = \"signed-in\"", "")
+            ),
+            &[
+                "7:9: identity.headers.allow: `allow` is missing here; the one below \
+               [identity.headers] is that table's",
+            ],
         ),
         (
             "not built yet",
