@@ -289,3 +289,35 @@ async fn a_deep_link_is_found_again_after_the_sign_in() {
     assert_eq!((again.status.as_u16(), app.requests().len()), (200, 2));
     assert_eq!(Protocol::Http2, PROTOCOLS[1]);
 }
+
+#[tokio::test]
+async fn no_other_name_of_a_person_opens_a_rule_or_gets_around_one() {
+    // A letter of another alphabet that folds to an ASCII one is not that letter.
+    let frank = |name: &str| person("frank").claim("preferred_username", name);
+    judge(
+        "[allow]\nusers = [\"frank@corp.example\"]",
+        vec![
+            (frank("frank@corp.example"), ""),
+            (frank("FRANK@Corp.Example"), ""),
+            (frank("fran\u{212a}@corp.example"), "not_allowed"),
+        ],
+    )
+    .await;
+    // Whichever claim the app is told, a denied name keeps its person out.
+    let numbered = |claim: &str| {
+        person("temp")
+            .claim("employeeid", "4711")
+            .claim(claim, "Temp@corp.example")
+    };
+    judge(
+        "allow = \"signed-in\"\n[identity]\nuser_claims = [\"employeeid\"]\n[deny]\n\
+         users = [\"temp@corp.example\"]",
+        vec![
+            (person("ann").claim("employeeid", "1"), ""),
+            (numbered("preferred_username"), "denied"),
+            (numbered("email"), "denied"),
+            (numbered("upn"), "denied"),
+        ],
+    )
+    .await;
+}

@@ -283,3 +283,30 @@ async fn what_is_open_does_not_open_another_route_in_any_spelling() {
         assert_eq!(status(&mut wire, "GET", "/docs/other").await, 200);
     }
 }
+
+#[tokio::test]
+async fn a_body_where_none_is_expected_never_becomes_a_request() {
+    // S-211: some apps take no notice of it and would read it as what comes next.
+    let app = upstream::echo().run();
+    let front = wiki(&app, "[[public]]\npath = \"/pub\"");
+    let session = front.session(HOST).await;
+    let hidden = "GET /admin HTTP/1.1\r\nX-Forwarded-User: mallory\r\n\r\n";
+    for protocol in PROTOCOLS {
+        for method in ["GET", "HEAD", "OPTIONS"] {
+            let before = app.requests().len();
+            let mut wire = front.wire(protocol, HOST);
+            let reply = wire.ask(&ask(method, "/pub").body(hidden)).await;
+            assert_eq!(reply.status, 400, "{method}");
+            assert_eq!(app.requests().len(), before, "{method}");
+
+            // With a session it goes, and nothing behind it is read.
+            let mut wire = front.wire(protocol, HOST);
+            let asked = ask(method, "/x").body(hidden).with("Cookie", &session);
+            assert_eq!(wire.ask(&asked).await.status, 200, "{method}");
+            let read = app.requests().pop().unwrap();
+            assert_eq!(app.requests().len(), before + 1);
+            assert_eq!(read.header("connection"), Some("close"), "{method}");
+            assert_eq!(read.body, hidden.as_bytes());
+        }
+    }
+}
