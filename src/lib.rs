@@ -46,7 +46,7 @@
 //! | [`session`] | who is in, until when | leaves only |
 //! | [`upstream`] | speaking to the app; which headers cross | leaves only |
 //! | [`pages`] | what people see of us | leaves only |
-//! | [`config`], [`identity`], [`key_ring`], [`clock`], [`secret`], [`telemetry`], [`peer`], [`reserved`] | leaves | one another at most |
+//! | [`config`], [`head_guard`], [`identity`], [`key_ring`], [`clock`], [`secret`], [`telemetry`], [`peer`], [`reserved`] | leaves | one another at most |
 //!
 //! A test (`tests/it/layering.rs`) keeps that table true.
 
@@ -57,6 +57,7 @@ pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod gateway;
+pub mod head_guard;
 pub mod identity;
 pub mod key_ring;
 pub mod listener;

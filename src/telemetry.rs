@@ -202,12 +202,18 @@ struct RefusalLabels {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ConnectionLabels {
+    reason: &'static str,
+}
+
 /// The counters and gauges of `/metrics`.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
+    connections_cut: Family<ConnectionLabels, Counter>,
     sign_ins: Family<SignInLabels, Counter>,
     sessions_live: Gauge,
     sessions_ended: Family<EndLabels, Counter>,
@@ -268,6 +274,7 @@ impl Metrics {
             registry: Registry::with_prefix("vestibule"),
             requests: Family::default(),
             refusals: Family::default(),
+            connections_cut: Family::default(),
             sign_ins: Family::default(),
             sessions_live: Gauge::default(),
             sessions_ended: Family::default(),
@@ -285,6 +292,11 @@ impl Metrics {
             "refusals",
             "Refused requests by reason",
             metrics.refusals.clone(),
+        );
+        registry.register(
+            "connections_cut",
+            "Connections ended by a limit, by reason",
+            metrics.connections_cut.clone(),
         );
         registry.register(
             "sign_ins",
@@ -322,6 +334,13 @@ impl Metrics {
     /// Counts a refused request; `reason` is one of the code's own words.
     pub fn refused(&self, reason: &'static str) {
         self.refusals.get_or_create(&RefusalLabels { reason }).inc();
+    }
+
+    /// Counts a connection that was ended by a limit; `reason` is one of the code's own words.
+    pub fn connection_cut(&self, reason: &'static str) {
+        self.connections_cut
+            .get_or_create(&ConnectionLabels { reason })
+            .inc();
     }
 
     /// Counts a sign-in that succeeded or failed; `reason` is one of the code's own words.

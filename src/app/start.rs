@@ -29,8 +29,8 @@ use crate::{
     gateway::{Gateway, Providers, RedirectToHttps, RouteTable, Worker},
     key_ring::KeyRing,
     listener::{
-        Phase, Shutdown, Sockets,
-        accept::{MAX_CONNECTIONS, accept},
+        Phase, Shutdown, Sockets, Terms,
+        accept::accept,
         certs::Certificates,
         connection::{serve_plain, serve_tls},
         tls,
@@ -121,9 +121,14 @@ pub fn start(ready: Ready, clock: &Clock) -> anyhow::Result<Running> {
         control: None,
         access_guard,
     };
+    let terms = Terms {
+        limits: Arc::new(config.limits.clone()),
+        metrics: Arc::clone(&metrics),
+        shutdown: shutdown.clone(),
+    };
     if let Some(sockets) = http {
         let redirect = gateway.redirect_to_https();
-        serve_beside(control.handle(), sockets, &shutdown, &redirect);
+        serve_beside(control.handle(), sockets, &terms, &redirect);
     }
     if let Some(sockets) = ops {
         let serving = {
@@ -131,19 +136,23 @@ pub fn start(ready: Ready, clock: &Clock) -> anyhow::Result<Running> {
             move || shutdown.phase() == Phase::Serving && !crippled.load(Ordering::Acquire)
         };
         let service = ops_service(metrics, store, providers, serving);
-        serve_beside(control.handle(), sockets, &running.ops_shutdown, &service);
+        let terms = Terms {
+            shutdown: running.ops_shutdown.clone(),
+            ..terms.clone()
+        };
+        serve_beside(control.handle(), sockets, &terms, &service);
     }
     running.control = Some(control);
     let acceptor =
         tls::acceptor(Arc::new(Certificates::new(certificates))).context("failed to set up TLS")?;
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let room = Arc::new(Semaphore::new(config.limits.connections));
     for (number, listener) in https.into_listeners().into_iter().enumerate() {
         let thread = DataThread {
             listener,
             acceptor: acceptor.clone(),
             gateway: Arc::clone(&gateway),
             room: Arc::clone(&room),
-            shutdown: shutdown.clone(),
+            terms: terms.clone(),
             crippled: Arc::clone(&crippled),
         };
         running.threads.push(thread.start(number)?);
@@ -223,7 +232,7 @@ struct DataThread {
     acceptor: TlsAcceptor,
     gateway: Arc<Gateway>,
     room: Arc<Semaphore>,
-    shutdown: Shutdown,
+    terms: Terms,
     /// Set when this thread can no longer accept: the process is not ready then.
     crippled: Arc<AtomicBool>,
 }
@@ -250,16 +259,17 @@ impl DataThread {
             acceptor,
             gateway,
             room,
-            shutdown,
+            terms,
             crippled,
         } = self;
+        let shutdown = terms.shutdown.clone();
         let worker = Worker::new(gateway);
         let serve = |stream, address| {
             let (acceptor, worker) = (acceptor.clone(), Arc::clone(&worker));
-            let shutdown = shutdown.clone();
+            let terms = terms.clone();
             async move {
                 let make = |peer| worker.service(peer);
-                serve_tls(stream, address, &acceptor, make, &shutdown).await;
+                serve_tls(stream, address, &acceptor, make, &terms).await;
             }
         };
         if let Err(error) = accept(listener, room, shutdown.clone(), serve).await {
@@ -275,17 +285,18 @@ impl DataThread {
 }
 
 /// Serves a listener without TLS on the control runtime.
-fn serve_beside<S>(control: &Handle, sockets: Sockets, shutdown: &Shutdown, service: &S)
+fn serve_beside<S>(control: &Handle, sockets: Sockets, terms: &Terms, service: &S)
 where
     S: PlainService,
 {
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let room = Arc::new(Semaphore::new(terms.limits.connections));
     for listener in sockets.into_listeners() {
-        let (room, shutdown, service) = (Arc::clone(&room), shutdown.clone(), service.clone());
+        let (room, terms, service) = (Arc::clone(&room), terms.clone(), service.clone());
         control.spawn(async move {
+            let shutdown = terms.shutdown.clone();
             let serve = |stream, address| {
-                let (shutdown, service) = (shutdown.clone(), service.clone());
-                async move { service.serve(stream, address, shutdown).await }
+                let (terms, service) = (terms.clone(), service.clone());
+                async move { service.serve(stream, address, terms).await }
             };
             if let Err(error) = accept(listener, room, shutdown.clone(), serve).await {
                 tracing::error!(%error, "a listener without TLS stopped accepting connections");
@@ -300,19 +311,19 @@ trait PlainService: Clone + Send + Sync + 'static {
         self,
         stream: tokio::net::TcpStream,
         address: SocketAddr,
-        shutdown: Shutdown,
+        terms: Terms,
     ) -> impl Future<Output = ()> + Send;
 }
 
 impl PlainService for RedirectToHttps {
-    async fn serve(self, stream: tokio::net::TcpStream, address: SocketAddr, shutdown: Shutdown) {
-        serve_plain(stream, address, |_| self, &shutdown).await;
+    async fn serve(self, stream: tokio::net::TcpStream, address: SocketAddr, terms: Terms) {
+        serve_plain(stream, address, |_| self, &terms).await;
     }
 }
 
 impl PlainService for Ops {
-    async fn serve(self, stream: tokio::net::TcpStream, address: SocketAddr, shutdown: Shutdown) {
-        serve_plain(stream, address, |_| self, &shutdown).await;
+    async fn serve(self, stream: tokio::net::TcpStream, address: SocketAddr, terms: Terms) {
+        serve_plain(stream, address, |_| self, &terms).await;
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
     document::{Document, Layer, Source},
     environment::{self, Environment, Variable},
     finding::{Finding, Place, Severity},
-    listener::{Listen, TlsFiles},
+    listener::{Limits, Listen, TlsFiles},
     providers::{self, Providers},
     route::{GroupAliases, Route},
     routes_file::{self, Candidate, Surroundings},
@@ -164,6 +164,7 @@ impl Main {
         routes.sort_by(|one, other| one.id.cmp(&other.id));
         Some(Config {
             listen: self.listen?,
+            limits: Limits::default(),
             tls: self.tls,
             state_dir: self.state_dir,
             session: self.session?,

@@ -38,7 +38,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::{
-    listener::{Listen, TlsFiles},
+    listener::{Limits, Listen, TlsFiles},
     provider::Provider,
     route::Route,
     session::SessionLimits,
@@ -50,6 +50,8 @@ use crate::identity::ProviderName;
 pub struct Config {
     /// Where to listen, and how.
     pub listen: Listen,
+    /// How much is taken from a client, and how long is waited for one.
+    pub limits: Limits,
     /// The certificate pairs, in the order in which the first is the default.
     pub tls: TlsFiles,
     /// What vestibule must remember lies here; absolute.

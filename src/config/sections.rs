@@ -10,7 +10,7 @@ use std::{
 use super::{
     document::Document,
     finding::Finding,
-    listener::{DEFAULT_GRACE, DEFAULT_HSTS, Listen},
+    listener::{DEFAULT_GRACE, DEFAULT_HSTS, Listen, TrustedProxies},
     schema::{RawListen, RawMain, RawSession},
     session::{DEFAULT_SESSION_CAPACITY, SessionLifetime, SessionLimits},
     spans::KeyPath,
@@ -29,6 +29,8 @@ pub(super) fn listen(raw: &RawListen) -> Option<Listen> {
             .hsts
             .as_ref()
             .map_or(Some(DEFAULT_HSTS), |hsts| hsts.0.0),
+        trusted_proxies: TrustedProxies::default(),
+        proxy_protocol: false,
     })
 }
 

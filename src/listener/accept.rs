@@ -21,8 +21,6 @@ use tokio::{
 
 use super::shutdown::{Phase, Shutdown};
 
-/// Most connections at once, over all threads.
-pub const MAX_CONNECTIONS: usize = 10_000;
 /// How many finished handshakes of TCP may wait to be accepted.
 const BACKLOG: i32 = 1024;
 /// How long to wait before the next try when the system has no sockets left.

@@ -1,47 +1,40 @@
-//! One connection: which protocol it speaks, its time limits, and its end.
+//! One connection: its handshake, and which protocol it speaks.
 //!
 //! Serves whatever service it is handed. Never lets a stop cut a request short before its grace is
 //! over, and never keeps a connection that has nothing under way once a stop has begun.
 
-use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use hyper::{
-    body::Incoming,
-    server::conn::{http1, http2},
-    service::Service,
-};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-};
+use hyper::{body::Incoming, service::Service};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    activity::{Activity, Counted},
+    http1::serve_http1,
+    http2::serve_http2,
     shutdown::{Phase, Shutdown},
     tls::{self, ALPN_H2},
     write_stall::{WRITE_STALL, WriteStall},
 };
-use crate::peer::{Peer, Transport};
+use crate::{
+    config::listener::Limits,
+    peer::{Peer, Transport},
+    telemetry::SharedMetrics,
+};
 
-/// How long a client may take over a request's head; also how long an idle connection is kept.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest head, in bytes.
-const MAX_HEAD_BYTES: usize = 32 * 1024;
-/// Most fields of a head.
-const MAX_HEADERS: usize = 100;
-/// Largest decoded list of fields over HTTP/2, in bytes as RFC 9113 6.5.2 counts them.
-const MAX_HEADER_LIST_BYTES: u32 = 32 * 1024;
-/// Most requests at once on one HTTP/2 connection.
-const MAX_STREAMS: u32 = 100;
-/// How long an HTTP/2 connection may have nothing under way; a client is asked as often whether it is
-/// still there, and may take [`PING_TIMEOUT`] over the answer.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// What all connections of a listener have in common.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// How much is taken from a client, and how long is waited for one.
+    pub limits: Arc<Limits>,
+    /// Where connections that a limit ends are counted.
+    pub metrics: SharedMetrics,
+    /// The stop.
+    pub shutdown: Shutdown,
+}
 
 /// Serves a fresh TCP connection over TLS with the service that `make` gives for its peer.
 pub async fn serve_tls<S, B>(
@@ -49,7 +42,7 @@ pub async fn serve_tls<S, B>(
     address: SocketAddr,
     acceptor: &TlsAcceptor,
     make: impl FnOnce(Peer) -> S,
-    shutdown: &Shutdown,
+    terms: &Terms,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
     S::Future: Send + 'static,
@@ -60,7 +53,7 @@ pub async fn serve_tls<S, B>(
 {
     let handshake = tokio::select! {
         handshake = tls::handshake(acceptor, stream) => handshake,
-        () = shutdown.reached(Phase::Draining) => return,
+        () = terms.shutdown.reached(Phase::Draining) => return,
     };
     let stream = match handshake {
         Ok(stream) => stream,
@@ -83,9 +76,9 @@ pub async fn serve_tls<S, B>(
     let service = make(peer);
     let stream = WriteStall::new(stream, WRITE_STALL);
     if http2 {
-        serve_http2(TokioIo::new(stream), service, address, shutdown).await;
+        serve_http2(stream, service, address, terms).await;
     } else {
-        serve_http1(TokioIo::new(stream), service, address, shutdown).await;
+        serve_http1(stream, service, address, terms).await;
     }
 }
 
@@ -94,7 +87,7 @@ pub async fn serve_plain<S, B>(
     stream: TcpStream,
     address: SocketAddr,
     make: impl FnOnce(Peer) -> S,
-    shutdown: &Shutdown,
+    terms: &Terms,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
     S::Future: Send + 'static,
@@ -106,109 +99,11 @@ pub async fn serve_plain<S, B>(
         transport: Transport::Plain,
     });
     let stream = WriteStall::new(stream, WRITE_STALL);
-    serve_http1(TokioIo::new(stream), service, address, shutdown).await;
-}
-
-async fn serve_http1<I, S, B>(io: TokioIo<I>, service: S, address: SocketAddr, shutdown: &Shutdown)
-where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
-    S::Future: Send + 'static,
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
-{
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_header_size(MAX_HEAD_BYTES)
-        .max_headers(MAX_HEADERS)
-        .half_close(false);
-    let mut connection = pin!(builder.serve_connection(io, service));
-    let served = tokio::select! {
-        served = connection.as_mut() => served,
-        () = shutdown.reached(Phase::Draining) => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                served = connection.as_mut() => served,
-                () = shutdown.reached(Phase::Ended) => return,
-            }
-        }
-    };
-    report(served, address);
-}
-
-async fn serve_http2<I, S, B>(io: TokioIo<I>, service: S, address: SocketAddr, shutdown: &Shutdown)
-where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
-    S::Future: Send + 'static,
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
-        + Send
-        + Unpin
-        + 'static,
-{
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEADER_LIST_BYTES)
-        .keep_alive_interval(IDLE_TIMEOUT)
-        .keep_alive_timeout(PING_TIMEOUT);
-    let activity = Activity::default();
-    let service = Counted {
-        service,
-        activity: activity.clone(),
-    };
-    let mut connection = pin!(builder.serve_connection(io, service));
-    let served = tokio::select! {
-        served = connection.as_mut() => served,
-        () = first_request_is_late(&activity) => return,
-        () = idles(&activity) => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                served = connection.as_mut() => served,
-                () = tokio::time::sleep(PING_TIMEOUT) => return,
-                () = shutdown.reached(Phase::Ended) => return,
-            }
-        }
-        () = shutdown.reached(Phase::Draining) => {
-            if activity.seen().is_untouched() {
-                return;
-            }
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                served = connection.as_mut() => served,
-                () = shutdown.reached(Phase::Ended) => return,
-            }
-        }
-    };
-    report(served, address);
-}
-
-/// Ends when a connection has been there for the time of a head and not one request has come; hyper
-/// itself waits for the preface for ever.
-async fn first_request_is_late(activity: &Activity) {
-    tokio::time::sleep(HEAD_TIMEOUT).await;
-    if !activity.seen().is_untouched() {
-        std::future::pending::<()>().await;
-    }
-}
-
-/// Ends when a connection has had nothing under way for the idle time, twice that at the most.
-async fn idles(activity: &Activity) {
-    let mut earlier = activity.seen();
-    loop {
-        tokio::time::sleep(IDLE_TIMEOUT).await;
-        let now = activity.seen();
-        if now.is_idle_since(earlier) {
-            return;
-        }
-        earlier = now;
-    }
+    serve_http1(stream, service, address, terms).await;
 }
 
 /// What a client does to its own connection is its own affair: told to those who ask for it.
-fn report(served: hyper::Result<()>, address: SocketAddr) {
+pub(super) fn report(served: hyper::Result<()>, address: SocketAddr) {
     if let Err(error) = served {
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         tracing::debug!(peer = %address, %error, cause, "a client's connection ended early");

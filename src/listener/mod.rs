@@ -7,11 +7,14 @@ pub mod accept;
 mod activity;
 pub mod certs;
 pub mod connection;
+mod http1;
+mod http2;
 pub mod shutdown;
 pub mod tls;
 mod write_stall;
 
 pub use self::{
     accept::{BindError, Sockets},
+    connection::Terms,
     shutdown::{Phase, Shutdown},
 };
