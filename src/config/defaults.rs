@@ -12,9 +12,10 @@ use figment::{
 
 use super::{
     document::Layer,
-    listener::{DEFAULT_GRACE, DEFAULT_HSTS},
+    listener::{DEFAULT_GRACE, DEFAULT_HSTS, Limits},
     route::DEFAULT_UPSTREAM_TIMEOUT,
     session::{DEFAULT_SESSION_CAPACITY, MAX_SESSION_LIFETIME},
+    size,
 };
 
 /// The defaults of the main file.
@@ -23,7 +24,10 @@ pub(super) fn main_file() -> Layer {
         "listen".to_owned() => table(map! {
             "grace".to_owned() => written(DEFAULT_GRACE),
             "hsts".to_owned() => written(DEFAULT_HSTS),
+            "proxy_protocol".to_owned() => false.into(),
+            "trusted_proxies".to_owned() => Value::from(Vec::<Value>::new()),
         }),
+        "limits".to_owned() => limits(&Limits::default()),
         "log".to_owned() => table(map! { "access".to_owned() => "json".into() }),
         "session".to_owned() => table(map! {
             "capacity".to_owned() => DEFAULT_SESSION_CAPACITY.into(),
@@ -57,6 +61,26 @@ pub(super) fn route() -> Layer {
             "host".to_owned() => "preserve".into(),
             "timeout".to_owned() => written(DEFAULT_UPSTREAM_TIMEOUT),
         }),
+    })
+}
+
+fn limits(limits: &Limits) -> Value {
+    let bytes = |bytes: usize| size::written(bytes as u64).into();
+    let or_off = |value: Option<Value>| value.unwrap_or_else(|| "off".into());
+    let body = |bytes: Option<u64>| or_off(bytes.map(|bytes| size::written(bytes).into()));
+    table(map! {
+        "body_bytes".to_owned() => body(limits.body_bytes),
+        "body_idle".to_owned() => written(limits.body_idle),
+        "connections".to_owned() => limits.connections.into(),
+        "connections_per_address".to_owned() => or_off(limits.connections_per_address.map(Value::from)),
+        "head_bytes".to_owned() => bytes(limits.head_bytes),
+        "head_timeout".to_owned() => written(limits.head_timeout),
+        "headers".to_owned() => limits.headers.into(),
+        "idle".to_owned() => written(limits.idle),
+        "public_body_bytes".to_owned() => body(limits.public_body_bytes),
+        "streams".to_owned() => limits.streams.into(),
+        "target_bytes".to_owned() => bytes(limits.target_bytes),
+        "tls_timeout".to_owned() => written(limits.tls_timeout),
     })
 }
 

@@ -19,6 +19,7 @@ use super::{
     document::{Document, Layer, Source},
     environment::{self, Environment, Variable},
     finding::{Finding, Place, Severity},
+    limits,
     listener::{Limits, Listen, TlsFiles},
     providers::{self, Providers},
     route::{GroupAliases, Route},
@@ -104,6 +105,7 @@ struct Main {
     /// Whether its text is known; without, nothing can be said to be missing.
     is_known: bool,
     listen: Option<Listen>,
+    limits: Option<Limits>,
     tls: TlsFiles,
     session: Option<SessionLimits>,
     state_dir: PathBuf,
@@ -128,6 +130,7 @@ impl Main {
         let mut raw: RawMain = document.extract(findings);
         let mut main = Self {
             listen: sections::listen(&raw.listen),
+            limits: None,
             tls: TlsFiles { pairs: Vec::new() },
             session: None,
             state_dir: sections::state_dir(&raw, base),
@@ -142,6 +145,8 @@ impl Main {
             let document = &main.document;
             document.report_missing(&schema, findings);
             sections::addresses_differ(document, &raw, findings);
+            sections::fronts_are_named(document, &raw.listen, findings);
+            main.limits = Some(limits::resolve(document, &raw.limits, findings));
             main.tls = certificate_files::resolve(document, &raw.tls, base, findings);
             main.session = Some(sections::session(document, &raw.session, findings));
             main.providers = providers::resolve(document, &mut raw, base, findings);
@@ -164,7 +169,7 @@ impl Main {
         routes.sort_by(|one, other| one.id.cmp(&other.id));
         Some(Config {
             listen: self.listen?,
-            limits: Limits::default(),
+            limits: self.limits?,
             tls: self.tls,
             state_dir: self.state_dir,
             session: self.session?,

@@ -7,6 +7,8 @@
 //!
 //! Keywords used: JSON Schema 2020-12; `writeOnly` marks a secret, `format` a form of `values.rs`.
 
+mod listener;
+
 use std::{borrow::Cow, collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use http::Method;
@@ -14,6 +16,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::Value;
 
+pub(super) use self::listener::{RawLimits, RawListen, RawTls, RawUpTo};
 use super::{
     AccessLog,
     addresses::Domain,
@@ -23,7 +26,7 @@ use super::{
         UpstreamAddress,
     },
     template::{HeaderText, TemplateText},
-    values::{Algorithm, FilePath, Hsts, Line, Name, Of, Word},
+    values::{Algorithm, FilePath, Line, Name, Of, Word},
 };
 use crate::secret::Secret;
 
@@ -50,6 +53,8 @@ pub fn route_file() -> Value {
 pub(super) struct RawMain {
     /// Where to listen, and how.
     pub(super) listen: RawListen,
+    /// How much is taken from a client, and how long is waited for one.
+    pub(super) limits: RawLimits,
     /// The certificates to serve with.
     pub(super) tls: RawTls,
     /// What vestibule must remember.
@@ -70,47 +75,6 @@ pub(super) struct RawMain {
     pub(super) defaults: RawDefaults,
     /// Names for what has none that people can read.
     pub(super) aliases: RawAliases,
-}
-
-/// `[listen]`.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(rename = "Listen", extend("required" = ["https"]))]
-pub(super) struct RawListen {
-    /// The address that serves HTTPS, `"address:port"`. Required.
-    pub(super) https: Option<Of<SocketAddr>>,
-    /// The address that redirects plain HTTP to HTTPS, `"address:port"`. Default: none.
-    pub(super) http: Option<Of<SocketAddr>>,
-    /// Data threads, 1 to 1024. Default: one per core.
-    #[schemars(range(min = 1, max = 1024))]
-    pub(super) workers: Option<usize>,
-    /// How long requests and tunnels may go on after a stop was asked for, a duration. Default:
-    /// `"20s"`.
-    pub(super) grace: Option<Of<Duration>>,
-    /// What `Strict-Transport-Security` promises, a duration or `"off"`. Default: `"1d"`.
-    pub(super) hsts: Option<Of<Hsts>>,
-}
-
-/// `[tls]`.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(rename = "Tls")]
-pub(super) struct RawTls {
-    /// The pairs to serve with, instead of every `NAME.crt` + `NAME.key` in `certs/`; the first is
-    /// for clients that name no host.
-    #[schemars(length(min = 1))]
-    pub(super) certificates: Option<Vec<RawPair>>,
-}
-
-/// One pair of `[tls] certificates`.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(rename = "CertificatePair", extend("required" = ["cert_file", "key_file"]))]
-pub(super) struct RawPair {
-    /// PEM: the certificate, then its intermediates; a path. Required.
-    pub(super) cert_file: Option<Of<FilePath>>,
-    /// PEM: the private key; a path. Required.
-    pub(super) key_file: Option<Of<FilePath>>,
 }
 
 /// `[state]`.
@@ -480,7 +444,7 @@ mod tests {
                 let Some(format) = object.get("format").and_then(Value::as_str) else {
                     return;
                 };
-                let of_numbers = matches!(format, "uint" | "uint64");
+                let of_numbers = matches!(format, "uint" | "uint32" | "uint64");
                 assert!(of_numbers || values::allowed(format).is_some(), "{format}");
             });
         }

@@ -29,8 +29,8 @@ pub(super) fn listen(raw: &RawListen) -> Option<Listen> {
             .hsts
             .as_ref()
             .map_or(Some(DEFAULT_HSTS), |hsts| hsts.0.0),
-        trusted_proxies: TrustedProxies::default(),
-        proxy_protocol: false,
+        trusted_proxies: TrustedProxies(raw.trusted_proxies.iter().map(|of| of.0.0).collect()),
+        proxy_protocol: raw.proxy_protocol,
     })
 }
 
@@ -61,6 +61,18 @@ pub(super) fn addresses_differ(document: &Document, raw: &RawMain, findings: &mu
             );
             findings.push(document.error(&KeyPath::of(path), fault));
         }
+    }
+}
+
+/// A PROXY header is believed from named fronts alone.
+pub(super) fn fronts_are_named(document: &Document, raw: &RawListen, findings: &mut Vec<Finding>) {
+    let proxies = KeyPath::of(&["listen", "trusted_proxies"]);
+    if raw.proxy_protocol && raw.trusted_proxies.is_empty() && !document.is_faulty(&proxies) {
+        let fault = Fault::new(
+            "a PROXY header is believed only from `listen.trusted_proxies`, and nobody is there",
+            "write the addresses of the fronts as trusted_proxies, or leave proxy_protocol out",
+        );
+        findings.push(document.error(&KeyPath::of(&["listen", "proxy_protocol"]), fault));
     }
 }
 

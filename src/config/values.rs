@@ -13,8 +13,10 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::{
     addresses::Domain,
+    network::Network,
     provider_addresses::{Endpoint, Guid, Issuer, Tenant},
     route::{From as PublicAddress, HostHeader, PathPattern, UpstreamAddress},
+    size::{Size, SizeOrOff},
     template::{HeaderText, IdentityHeaderName, TemplateText},
 };
 
@@ -122,8 +124,11 @@ const FORMATS: &[Entry] = &[
     entry_of::<Line>(),
     entry_of::<Method>(),
     entry_of::<Name>(),
+    entry_of::<Network>(),
     entry_of::<PathPattern>(),
     entry_of::<PublicAddress>(),
+    entry_of::<Size>(),
+    entry_of::<SizeOrOff>(),
     entry_of::<SocketAddr>(),
     entry_of::<TemplateText>(),
     entry_of::<Tenant>(),

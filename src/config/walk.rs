@@ -133,11 +133,11 @@ impl<'s> Walk<'s> {
         content: &Content,
         path: &KeyPath,
     ) -> Option<Plain> {
-        let of = |kind: &str| branches.iter().copied().find(|branch| is(branch, kind));
+        let of = |kind: &'static str| branches.iter().copied().find(|branch| is(branch, kind));
         match content {
             Content::Boolean(boolean) if of("boolean").is_some() => Some((*boolean).into()),
             Content::Integer(number) if of("integer").is_some() => {
-                self.integer(of("integer")?, *number, path)
+                self.integer(branches, of("integer")?, *number, path)
             }
             Content::List(list) if of("array").is_some() => self.list(of("array")?, list, path),
             Content::Table(table) if of("object").is_some() => {
@@ -207,15 +207,19 @@ impl<'s> Walk<'s> {
         values.map(Plain::from)
     }
 
-    fn integer(&mut self, schema: &Value, number: i128, path: &KeyPath) -> Option<Plain> {
-        let bound = |keyword: &str| schema.get(keyword).and_then(Value::as_i64);
-        let least = bound("minimum").unwrap_or(i64::MIN);
-        let most = bound("maximum").unwrap_or(i64::MAX);
+    fn integer(
+        &mut self,
+        branches: &[&'s Value],
+        schema: &Value,
+        number: i128,
+        path: &KeyPath,
+    ) -> Option<Plain> {
+        let (least, most) = bounds(schema);
         match i64::try_from(number) {
             Ok(number) if (least..=most).contains(&number) => Some(number.into()),
             _ => {
-                let remedy = format!("write a whole number from {least} to {most}");
-                self.fault(path, Fault::new("the number is out of range", remedy))
+                let message = "the number is out of range";
+                self.fault(path, Fault::new(message, remedy(branches)))
             }
         }
     }
@@ -430,26 +434,34 @@ fn remedy(branches: &[&Value]) -> String {
     if let Some(allowed) = format.and_then(values::allowed) {
         return allowed.to_owned();
     }
-    let words = one_of(&words_of(branches));
-    let table = if branches.iter().any(|branch| is(branch, "object")) {
-        let keys = branches
-            .iter()
-            .filter_map(|branch| branch.get("properties").and_then(Value::as_object))
-            .flat_map(|properties| properties.keys().map(String::as_str))
-            .collect::<Vec<_>>();
-        format!("a table with {}", keys.join(", "))
-    } else {
-        String::new()
-    };
-    match (words.is_empty(), table.is_empty()) {
-        (true, true) if branches.iter().any(|branch| is(branch, "string")) => {
-            "put it in quotes".to_owned()
-        }
-        (true, true) => String::new(),
-        (false, true) => format!("write {words}"),
-        (true, false) => format!("write {table}"),
-        (false, false) => format!("write {words} or {table}"),
+    let of = |kind: &'static str| branches.iter().filter(move |branch| is(branch, kind));
+    let numbers = of("integer").map(|branch| {
+        let (least, most) = bounds(branch);
+        format!("a whole number from {least} to {most}")
+    });
+    let booleans = of("boolean").map(|_| "true or false".to_owned());
+    let words = Some(one_of(&words_of(branches))).filter(|words| !words.is_empty());
+    let keys = of("object")
+        .filter_map(|branch| branch.get("properties").and_then(Value::as_object))
+        .flat_map(|properties| properties.keys().map(String::as_str))
+        .collect::<Vec<_>>();
+    let table = of("object").next();
+    let table = table.map(|_| format!("a table with {}", keys.join(", ")));
+    let forms: Vec<_> = numbers.chain(booleans).chain(words).chain(table).collect();
+    match forms.as_slice() {
+        [] if of("string").next().is_some() => "put it in quotes".to_owned(),
+        [] => String::new(),
+        forms => format!("write {}", forms.join(" or ")),
     }
+}
+
+/// The least and the most that a whole number may be.
+fn bounds(schema: &Value) -> (i64, i64) {
+    let bound = |keyword: &str| schema.get(keyword).and_then(Value::as_i64);
+    (
+        bound("minimum").unwrap_or(i64::MIN),
+        bound("maximum").unwrap_or(i64::MAX),
+    )
 }
 
 /// `"a", "b" or "c"`.

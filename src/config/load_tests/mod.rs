@@ -1,6 +1,7 @@
 //! Tests of the loader as a whole: files and variables in, a configuration or its faults out.
 
 mod broken_files;
+mod front_door;
 mod layers;
 
 use std::{fs, path::Path, time::Duration};
@@ -250,6 +251,20 @@ fn the_defaults_the_examples_show_are_the_defaults() {
             "access",
             "scopes",
             "algorithms",
+            "[limits]",
+            "head_bytes",
+            "headers",
+            "target_bytes",
+            "head_timeout",
+            "tls_timeout",
+            "idle",
+            "body_idle",
+            "streams",
+            "connections",
+            "connections_per_address",
+            "body_bytes",
+            "public_body_bytes",
+            "proxy_protocol",
         ]
         .contains(&key)
     };
@@ -260,6 +275,8 @@ fn the_defaults_the_examples_show_are_the_defaults() {
     let config = written.config(&[]);
     assert_eq!(config.listen.grace, plain.listen.grace);
     assert_eq!(config.listen.hsts, plain.listen.hsts);
+    assert_eq!(config.listen.proxy_protocol, plain.listen.proxy_protocol);
+    assert_eq!(config.limits, plain.limits);
     assert_eq!(config.session.max, plain.session.max);
     assert_eq!(config.session.capacity, plain.session.capacity);
     assert_eq!(config.log, plain.log);
@@ -289,7 +306,8 @@ fn the_examples_show_every_key() {
     };
     let schema = schema::main_file();
     for table in [
-        "", "Listen", "Tls", "State", "Session", "Log", "Ops", "Entra", "Provider", "Help",
+        "", "Listen", "Limits", "Tls", "State", "Session", "Log", "Ops", "Entra", "Provider",
+        "Help",
     ] {
         for key in keys(&schema, table) {
             assert!(main.contains(&key), "{table}: {key}");
