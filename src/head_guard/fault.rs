@@ -68,6 +68,12 @@ impl HeadFault {
         }
     }
 
+    /// Whether it is one behind a head that was let through.
+    #[must_use]
+    pub fn is_in_body(self) -> bool {
+        matches!(self, Self::Chunk)
+    }
+
     /// The status of a client's request with this fault (RFC 9110 15.5, RFC 6585 5).
     #[must_use]
     pub fn status(self) -> StatusCode {

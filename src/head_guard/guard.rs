@@ -3,13 +3,19 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, OnceLock},
-    task::{Context, Poll},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Notify,
+};
 
-use super::HeadFault;
+use super::{HeadFault, messages::Messages};
 
 /// How much of a head is read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -26,7 +32,18 @@ pub struct HeadLimits {
 #[derive(Debug)]
 pub struct HeadGuard<I> {
     io: I,
+    messages: Messages,
+    side: Side,
     watch: Watch,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Side {
+    Requests,
+    /// An answer is one to a request of which something has been sent.
+    Answers {
+        has_asked: bool,
+    },
 }
 
 /// What others may see of a guard while hyper has it.
@@ -37,10 +54,22 @@ pub struct Watch(Arc<State>);
 #[derive(Clone, Debug)]
 pub struct Expected(Arc<State>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     fault: OnceLock<HeadFault>,
+    /// Tells of a fault in a head.
+    told: Notify,
+    heads: AtomicU64,
+    is_between: AtomicBool,
+    next_answer: AtomicU8,
 }
+
+/// Nobody waits for an answer.
+const NO_ANSWER: u8 = 0;
+/// Somebody waits for one whose head says what body it has.
+const ANY_ANSWER: u8 = 1;
+/// Somebody waits for one without a body.
+const BARE_ANSWER: u8 = 2;
 
 impl<I> HeadGuard<I> {
     /// Looks at the requests of a client.
@@ -50,19 +79,33 @@ impl<I> HeadGuard<I> {
     /// fault in a body reads fail with `InvalidData`.
     #[must_use]
     pub fn of_requests(io: I, limits: HeadLimits) -> Self {
-        let _ = limits;
-        Self {
-            io,
-            watch: Watch(Arc::default()),
-        }
+        Self::new(io, Messages::requests(limits), Side::Requests)
     }
 
     /// Looks at the answers of an app. After any fault reads fail with `InvalidData`.
+    ///
+    /// Bytes belong to an answer only if [`Expected::next_answer`] was called and something of the
+    /// request has been written since; all others are surplus.
     #[must_use]
     pub fn of_answers(io: I, limits: HeadLimits) -> (Self, Expected) {
-        let guard = Self::of_requests(io, limits);
+        let side = Side::Answers { has_asked: false };
+        let guard = Self::new(io, Messages::answers(limits), side);
         let expected = Expected(Arc::clone(&guard.watch.0));
         (guard, expected)
+    }
+
+    #[cfg(test)]
+    pub(super) fn io_mut(&mut self) -> &mut I {
+        &mut self.io
+    }
+
+    fn new(io: I, messages: Messages, side: Side) -> Self {
+        Self {
+            io,
+            messages,
+            side,
+            watch: Watch(Arc::new(State::default())),
+        }
     }
 
     /// What may be seen of it.
@@ -78,6 +121,48 @@ impl<I> HeadGuard<I> {
     }
 }
 
+impl<I> HeadGuard<I> {
+    /// Looks at what has come; says how much of it may be let through.
+    fn look(&mut self, bytes: &[u8]) -> usize {
+        let state = &self.watch.0;
+        if self.messages.wants_to_be_awaited()
+            && let Side::Answers { has_asked: true } = self.side
+            && let Some(without_body) = state.take_next_answer()
+        {
+            self.messages.await_answer(without_body);
+            self.side = Side::Answers { has_asked: false };
+        }
+        let passed = self.messages.scan(bytes);
+        state.heads.store(self.messages.heads(), Ordering::Release);
+        let is_between = self.messages.is_between();
+        state.is_between.store(is_between, Ordering::Release);
+        if let Some(fault) = self.messages.fault() {
+            // Whoever looks has set it before, or nobody has: both are this fault.
+            let _ = state.fault.set(fault);
+            state.told.notify_waiters();
+        }
+        passed
+    }
+
+    /// What a reader gets instead of bytes.
+    fn refused(&self, fault: HeadFault) -> Poll<io::Result<()>> {
+        match self.side {
+            Side::Requests if !fault.is_in_body() => Poll::Pending,
+            _ => Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, fault))),
+        }
+    }
+
+    /// Something has been written.
+    fn wrote(&mut self, written: usize) {
+        if let Side::Answers { has_asked } = &mut self.side
+            && written > 0
+            && self.watch.0.next_answer.load(Ordering::Acquire) != NO_ANSWER
+        {
+            *has_asked = true;
+        }
+    }
+}
+
 impl Watch {
     /// The fault that ended the reading, if there is one.
     #[must_use]
@@ -87,19 +172,25 @@ impl Watch {
 
     /// Waits for a fault in a head.
     pub async fn faulted(&self) -> HeadFault {
-        std::future::pending().await
+        loop {
+            let told = self.0.told.notified();
+            if let Some(fault) = self.fault().filter(|fault| !fault.is_in_body()) {
+                return fault;
+            }
+            told.await;
+        }
     }
 
     /// How many heads have been let through to their end.
     #[must_use]
     pub fn heads(&self) -> u64 {
-        0
+        self.0.heads.load(Ordering::Acquire)
     }
 
     /// Whether the last message has come to its end and not a byte of the next has come.
     #[must_use]
     pub fn is_between_messages(&self) -> bool {
-        true
+        self.0.is_between.load(Ordering::Acquire)
     }
 }
 
@@ -107,7 +198,12 @@ impl Expected {
     /// The next answer is to a request whose answer has no body whatever its head says (HEAD), or to
     /// any other.
     pub fn next_answer(&self, without_body: bool) {
-        let _ = without_body;
+        let next = if without_body {
+            BARE_ANSWER
+        } else {
+            ANY_ANSWER
+        };
+        self.0.next_answer.store(next, Ordering::Release);
     }
 
     /// The fault that ended the reading, if there is one.
@@ -117,13 +213,52 @@ impl Expected {
     }
 }
 
+impl State {
+    /// Whether somebody waits for an answer, and if so whether for one without a body.
+    fn take_next_answer(&self) -> Option<bool> {
+        match self.next_answer.swap(NO_ANSWER, Ordering::AcqRel) {
+            NO_ANSWER => None,
+            next => Some(next == BARE_ANSWER),
+        }
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            fault: OnceLock::new(),
+            told: Notify::new(),
+            heads: AtomicU64::new(0),
+            is_between: AtomicBool::new(true),
+            next_answer: AtomicU8::new(NO_ANSWER),
+        }
+    }
+}
+
 impl<I: AsyncRead + Unpin> AsyncRead for HeadGuard<I> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_read(context, buffer)
+        let this = self.get_mut();
+        loop {
+            if let Some(fault) = this.messages.fault() {
+                return this.refused(fault);
+            }
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut this.io).poll_read(context, buffer))?;
+            let came = buffer.filled().get(before..).unwrap_or_default();
+            if came.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let passed = this.look(came);
+            buffer.set_filled(before + passed);
+            // Nothing at all would look like the connection's end.
+            if passed > 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
 }
 
@@ -133,7 +268,10 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for HeadGuard<I> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write(context, bytes)
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.io).poll_write(context, bytes))?;
+        this.wrote(written);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -149,7 +287,10 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for HeadGuard<I> {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write_vectored(context, pieces)
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.io).poll_write_vectored(context, pieces))?;
+        this.wrote(written);
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {

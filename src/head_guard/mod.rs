@@ -3,9 +3,23 @@
 //!
 //! It goes along in step with hyper, one pass over the bytes, towards clients and around the answers
 //! of apps and providers. It never rewrites a byte, and never lets one through that it has refused.
+//!
+//! - `guard`: the reader; `fault`: what it says
+//! - `messages`: one message after another; `head`, `start_line`, `fields`, `chunked`: their parts
+//! - `classes`: which bytes may stand where; `doubt`: what one that may not makes of its message
 
+mod chunked;
+mod classes;
+mod doubt;
 mod fault;
+mod fields;
 mod guard;
+mod head;
+mod messages;
+mod start_line;
+
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     fault::HeadFault,

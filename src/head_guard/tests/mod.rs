@@ -1,0 +1,9 @@
+mod answers;
+mod beside_hyper;
+mod bodies;
+mod guard;
+mod near_valid;
+mod properties;
+mod requests;
+mod second_parser;
+mod support;
