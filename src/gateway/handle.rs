@@ -51,22 +51,22 @@ pub struct Gateway {
     table: Arc<ArcSwap<RouteTable>>,
     login: Login,
     store: Arc<dyn SessionStore>,
-    clock: Clock,
-    metrics: SharedMetrics,
-    access: AccessWriter,
+    pub(super) clock: Clock,
+    pub(super) metrics: SharedMetrics,
+    pub(super) access: AccessWriter,
     hsts: Option<HeaderValue>,
 }
 
 /// One data thread's gateway: what is shared, and connections to the apps of its own.
 pub struct Worker {
-    gateway: Arc<Gateway>,
+    pub(super) gateway: Arc<Gateway>,
     upstream: UpstreamClient,
 }
 
 /// The worker, for one connection.
 pub struct ConnectionService {
-    worker: Arc<Worker>,
-    peer: Arc<Peer>,
+    pub(super) worker: Arc<Worker>,
+    pub(super) peer: Arc<Peer>,
 }
 
 /// What the log says about a request; filled in as the steps go by.
@@ -88,7 +88,7 @@ pub(super) struct Seen {
 
 /// An answer with what is said of it.
 pub(super) struct Outcome {
-    response: Response<GatewayBody>,
+    pub(super) response: Response<GatewayBody>,
     decision: Decision,
     reason: &'static str,
 }

@@ -15,6 +15,7 @@ mod lease;
 mod own;
 mod page_view;
 mod redirect_to_https;
+mod refused_head;
 mod routes;
 mod target;
 

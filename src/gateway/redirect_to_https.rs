@@ -10,11 +10,15 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use http::{Method, Request, Response, StatusCode};
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_LENGTH};
 use hyper::{body::Incoming, service::Service};
 
 use super::{routes::RouteTable, target};
-use crate::pages::{self, PageResponse};
+use crate::{
+    head_guard::{HeadFault, RefuseHead},
+    pages::{self, PageResponse},
+};
 
 /// Answers every request of the plain listener.
 #[derive(Clone)]
@@ -23,10 +27,19 @@ pub struct RedirectToHttps(pub(super) Arc<ArcSwap<RouteTable>>);
 impl Service<Request<Incoming>> for RedirectToHttps {
     type Response = PageResponse;
     type Error = Infallible;
-    type Future = Ready<Result<Response<http_body_util::Full<bytes::Bytes>>, Infallible>>;
+    type Future = Ready<Result<Response<http_body_util::Full<Bytes>>, Infallible>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         ready(Ok(self.answer(&request)))
+    }
+}
+
+impl RefuseHead for RedirectToHttps {
+    fn refuse(&self, fault: HeadFault) -> Response<Bytes> {
+        let mut response = pages::empty(fault.status()).map(|_| Bytes::new());
+        let length = HeaderValue::from(0);
+        response.headers_mut().insert(CONTENT_LENGTH, length);
+        response
     }
 }
 

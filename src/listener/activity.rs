@@ -41,7 +41,8 @@ impl Activity {
         Seen { begun, ended }
     }
 
-    fn begin(&self) -> UnderWay {
+    /// Counts a request as under way until what is returned is dropped.
+    pub(super) fn begin(&self) -> UnderWay {
         self.0.begun.fetch_add(1, Ordering::AcqRel);
         UnderWay(self.clone())
     }
@@ -53,15 +54,25 @@ impl Seen {
         self.begun == 0
     }
 
+    /// How many requests have begun.
+    pub(super) fn begun(self) -> u64 {
+        self.begun
+    }
+
+    /// Whether nothing is under way.
+    pub(super) fn is_at_rest(self) -> bool {
+        self.begun == self.ended
+    }
+
     /// Whether nothing is under way and nothing has begun since `earlier`.
     pub(super) fn is_idle_since(self, earlier: Self) -> bool {
-        self.begun == self.ended && self.begun == earlier.begun
+        self.is_at_rest() && self.begun == earlier.begun
     }
 }
 
 /// A request that counts as under way until this is dropped.
 #[derive(Debug)]
-struct UnderWay(Activity);
+pub(super) struct UnderWay(Activity);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
@@ -78,7 +89,16 @@ pub(super) struct Counted<S> {
 /// A body whose request counts as under way until it is dropped.
 pub(super) struct CountedBody<B> {
     body: B,
-    _under_way: UnderWay,
+    _under_way: Option<UnderWay>,
+}
+
+impl<B> CountedBody<B> {
+    pub(super) fn new(body: B, under_way: Option<UnderWay>) -> Self {
+        Self {
+            body,
+            _under_way: under_way,
+        }
+    }
 }
 
 impl<S, B> Service<Request<Incoming>> for Counted<S>
@@ -95,10 +115,7 @@ where
         let answering = self.service.call(request);
         Box::pin(async move {
             let response = answering.await?;
-            Ok(response.map(|body| CountedBody {
-                body,
-                _under_way: under_way,
-            }))
+            Ok(response.map(|body| CountedBody::new(body, Some(under_way))))
         })
     }
 }

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     config::listener::Limits,
+    head_guard::RefuseHead,
     peer::{Peer, Transport},
     telemetry::SharedMetrics,
 };
@@ -44,7 +45,10 @@ pub async fn serve_tls<S, B>(
     make: impl FnOnce(Peer) -> S,
     terms: &Terms,
 ) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + RefuseHead
+        + Send
+        + 'static,
     S::Future: Send + 'static,
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
         + Send
@@ -74,8 +78,8 @@ pub async fn serve_tls<S, B>(
         },
     };
     let service = make(peer);
-    let stream = WriteStall::new(stream, WRITE_STALL);
     if http2 {
+        let stream = WriteStall::new(stream, WRITE_STALL);
         serve_http2(stream, service, address, terms).await;
     } else {
         serve_http1(stream, service, address, terms).await;
@@ -89,16 +93,21 @@ pub async fn serve_plain<S, B>(
     make: impl FnOnce(Peer) -> S,
     terms: &Terms,
 ) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + RefuseHead
+        + Send
+        + 'static,
     S::Future: Send + 'static,
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + Unpin
+        + 'static,
 {
     let service = make(Peer {
         address,
         server_name: None,
         transport: Transport::Plain,
     });
-    let stream = WriteStall::new(stream, WRITE_STALL);
     serve_http1(stream, service, address, terms).await;
 }
 

@@ -1,50 +1,295 @@
 //! An HTTP/1.1 connection: its requests one after the other, its time limits, and its end.
 //!
-//! Knows nothing of what a request means. Never leaves a request's unread body where the next head is
-//! looked for (RFC 9112 9.3).
+//! It waits parked, is served in rounds, and is parked again. Knows nothing of what a request means.
+//! Never leaves a request's unread body where the next head is looked for (RFC 9112 9.3), and never
+//! takes back an answer by closing too hard.
 
-use std::{convert::Infallible, net::SocketAddr, pin::pin};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use hyper::{body::Incoming, server::conn::http1, service::Service};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use hyper::{body::Incoming, service::Service};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    time::{Instant, sleep},
+};
 
 use super::{
+    carried::Carried,
     connection::{Terms, report},
+    exchange::{Course, Exchanges},
+    lingering::{Layered, linger, part},
+    parked::{Woken, parked},
+    refusal,
+    round::{Left, Outcome, round},
     shutdown::Phase,
+    write_stall::{WRITE_STALL, WriteStall},
 };
+use crate::{
+    clock::Clock,
+    config::listener::Limits,
+    head_guard::{HeadFault, HeadGuard, HeadLimits, RefuseHead},
+};
+
+/// How long a connection is used (threats.md 9, "max connection age"): after that its next answer is
+/// its last, so that certificates, limits and addresses roll over.
+const MAX_AGE: Duration = Duration::from_hours(1);
+
+/// What becomes of a connection.
+#[derive(Debug)]
+enum Fate {
+    /// It is dropped: there is nobody there, or an answer broke off and must not look whole.
+    Drop,
+    /// It is closed; the client may still be sending.
+    Linger,
+    /// It waits for the next request; it has done so already for so long.
+    Park(Duration),
+    /// It is closed; nothing is under way.
+    Part,
+    /// Its last answer is a refusal.
+    Refuse(HeadFault),
+}
 
 /// Serves a connection that speaks HTTP/1.1 or 1.0.
 pub(super) async fn serve_http1<I, S, B>(io: I, service: S, address: SocketAddr, terms: &Terms)
 where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
-    S::Future: Send + 'static,
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    I: AsyncRead + AsyncWrite + Layered + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + RefuseHead
+        + Send
+        + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + Unpin
+        + 'static,
 {
-    let Terms {
-        limits, shutdown, ..
-    } = terms;
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_timeout)
-        .max_header_size(limits.head_bytes)
-        .max_headers(limits.headers)
-        .half_close(false);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
-    let served = tokio::select! {
-        served = connection.as_mut() => served,
-        () = shutdown.reached(Phase::Draining) => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                served = connection.as_mut() => served,
-                () = shutdown.reached(Phase::Ended) => return,
+    serve_until(from_now(MAX_AGE), io, service, address, terms).await;
+}
+
+async fn serve_until<I, S, B>(
+    retires_at: Instant,
+    io: I,
+    service: S,
+    address: SocketAddr,
+    terms: &Terms,
+) where
+    I: AsyncRead + AsyncWrite + Layered + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + RefuseHead
+        + Send
+        + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + Unpin
+        + 'static,
+{
+    let limits = &terms.limits;
+    let guard = HeadGuard::of_requests(WriteStall::new(io, WRITE_STALL), head_limits(limits));
+    let course = Arc::new(Course::new(guard.watch()));
+    let mut io = Carried::new(guard);
+    let mut service = Exchanges {
+        service,
+        course: Arc::clone(&course),
+    };
+    let mut until = from_now(limits.head_timeout);
+    let fate = loop {
+        match parked(&mut io, &course.watch, until, terms).await {
+            Woken::Bytes => {}
+            Woken::Faulted(fault) => break Fate::Refuse(fault),
+            Woken::Gone => break Fate::Drop,
+            Woken::Late => {
+                if course.activity.seen().is_untouched() {
+                    terms.metrics.connection_cut(HeadFault::Late.reason());
+                }
+                break Fate::Part;
             }
+            Woken::Unwanted => break Fate::Part,
+        }
+        // On the heap, so that a parked connection has nothing of it.
+        let left = Box::pin(round(io, service, retires_at, terms)).await;
+        let fate = fate_after(&left, &course, limits);
+        io = left.io;
+        service = left.service;
+        if let Outcome::Closed(served) = left.outcome {
+            report(served, address);
+        }
+        match fate {
+            Fate::Park(already) => {
+                until = from_now(limits.idle.saturating_sub(already)).min(retires_at);
+            }
+            fate => break fate,
         }
     };
-    report(served, address);
+    let ending = Box::pin(end(io, fate, &service.service, terms));
+    tokio::select! {
+        () = ending => {}
+        () = terms.shutdown.reached(Phase::Ended) => {}
+    }
+}
+
+fn fate_after<I, S>(left: &Left<I, S>, course: &Course, limits: &Limits) -> Fate {
+    // Bytes that hyper has not used may be those of a body: whatever they are, they are no head.
+    let may_park = left.unread.is_empty() && course.is_idle() && !left.io.is_at_end();
+    match &left.outcome {
+        Outcome::Faulted(fault) => Fate::Refuse(*fault),
+        Outcome::Quiet(already) if may_park => Fate::Park(*already),
+        Outcome::Closed(Err(error)) if error.is_timeout() => {
+            if may_park {
+                // No head has begun: the time that counts is the one between two requests.
+                Fate::Park(limits.head_timeout)
+            } else if course.is_answered() && left.io.settled().holds() {
+                Fate::Refuse(HeadFault::Late)
+            } else {
+                Fate::Drop
+            }
+        }
+        // hyper has answered it.
+        Outcome::Closed(Err(error)) if error.is_parse() => Fate::Linger,
+        Outcome::Closed(Err(_)) | Outcome::Ended => Fate::Drop,
+        Outcome::Closed(Ok(())) | Outcome::Quiet(_) => Fate::Linger,
+    }
+}
+
+async fn end<I, S>(io: Carried<HeadGuard<WriteStall<I>>>, fate: Fate, service: &S, terms: &Terms)
+where
+    I: AsyncRead + AsyncWrite + Layered + Unpin,
+    S: RefuseHead,
+{
+    let gone = io.is_at_end();
+    let mut io = io.into_inner().into_inner();
+    match fate {
+        Fate::Drop => {}
+        Fate::Linger | Fate::Park(_) | Fate::Part if gone => part(io).await,
+        Fate::Linger => linger(io).await,
+        Fate::Park(_) | Fate::Part => part(io).await,
+        Fate::Refuse(fault) => {
+            if fault == HeadFault::Late {
+                terms.metrics.connection_cut(fault.reason());
+            }
+            let answer = service.refuse(fault);
+            let bytes = refusal::written(&answer, Clock::system().now().wall);
+            if io.write_all(&bytes).await.is_ok() {
+                linger(io).await;
+            }
+        }
+    }
+}
+
+fn head_limits(limits: &Limits) -> HeadLimits {
+    HeadLimits {
+        head_bytes: limits.head_bytes,
+        headers: limits.headers,
+        target_bytes: limits.target_bytes,
+    }
+}
+
+fn from_now(duration: Duration) -> Instant {
+    sleep(duration).deadline()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Ready, ready};
+
+    use http_body_util::Full;
+    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+
+    use super::*;
+    use crate::{listener::Shutdown, telemetry::Metrics};
+
+    impl Layered for DuplexStream {
+        type Lowest = Self;
+
+        fn lowest(&mut self) -> &mut Self {
+            self
+        }
+    }
+
+    struct Hello;
+
+    impl Service<Request<Incoming>> for Hello {
+        type Response = Response<Full<Bytes>>;
+        type Error = Infallible;
+        type Future = Ready<Result<Self::Response, Infallible>>;
+
+        fn call(&self, _: Request<Incoming>) -> Self::Future {
+            ready(Ok(Response::new(Full::from("hello"))))
+        }
+    }
+
+    impl RefuseHead for Hello {
+        fn refuse(&self, fault: HeadFault) -> Response<Bytes> {
+            let mut answer = Response::new(Bytes::new());
+            *answer.status_mut() = fault.status();
+            answer
+        }
+    }
+
+    const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    /// A client of a connection that retires after `age` and may be idle for ever.
+    fn client_of(age: Duration) -> DuplexStream {
+        let (client, server) = duplex(4096);
+        let limits = Limits {
+            idle: MAX_AGE * 2,
+            ..Limits::default()
+        };
+        let terms = Terms {
+            limits: Arc::new(limits),
+            metrics: Arc::new(Metrics::new(Clock::system())),
+            shutdown: Shutdown::default(),
+        };
+        tokio::spawn(async move {
+            let address = ([127, 0, 0, 1], 1).into();
+            serve_until(from_now(age), server, Hello, address, &terms).await;
+        });
+        client
+    }
+
+    /// The next answer, or what came until the end.
+    async fn answer(client: &mut DuplexStream) -> String {
+        let mut text = String::new();
+        while !text.ends_with("hello") {
+            let mut piece = [0; 512];
+            let read = client.read(&mut piece).await.unwrap();
+            if read == 0 {
+                break;
+            }
+            text.push_str(std::str::from_utf8(&piece[..read]).unwrap());
+        }
+        text
+    }
+
+    #[tokio::test]
+    async fn a_busy_connection_is_told_that_it_is_old() {
+        // S-262
+        let mut client = client_of(Duration::from_millis(600));
+        let mut answers = 0;
+        loop {
+            client.write_all(GET).await.unwrap();
+            let text = answer(&mut client).await;
+            assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
+            answers += 1;
+            if text.contains("connection: close") {
+                break;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        assert!(answers > 1, "{answers}");
+        assert_eq!(answer(&mut client).await, "", "and then closed");
+    }
+
+    #[tokio::test]
+    async fn a_parked_connection_ends_by_its_age() {
+        // S-262
+        let mut client = client_of(Duration::from_millis(600));
+        client.write_all(GET).await.unwrap();
+        assert!(!answer(&mut client).await.contains("connection: close"));
+        assert_eq!(
+            answer(&mut client).await,
+            "",
+            "closed, though it may be idle for ever"
+        );
+    }
 }

@@ -5,10 +5,16 @@
 
 pub mod accept;
 mod activity;
+mod carried;
 pub mod certs;
 pub mod connection;
+mod exchange;
 mod http1;
 mod http2;
+mod lingering;
+mod parked;
+mod refusal;
+mod round;
 pub mod shutdown;
 pub mod tls;
 mod write_stall;

@@ -35,6 +35,10 @@ impl<I> WriteStall<I> {
         }
     }
 
+    pub(super) fn into_inner(self) -> I {
+        self.io
+    }
+
     /// Passes on what a write came to, unless it has stood still for too long.
     fn judge<T>(
         &mut self,

@@ -13,7 +13,10 @@ use http_body_util::Full;
 use hyper::{body::Incoming, service::Service};
 use serde::Serialize;
 
-use crate::telemetry::SharedMetrics;
+use crate::{
+    head_guard::{HeadFault, RefuseHead},
+    telemetry::SharedMetrics,
+};
 
 /// One provider in the detail of `/readyz`.
 #[derive(Debug, Serialize)]
@@ -105,6 +108,18 @@ impl Service<Request<Incoming>> for Ops {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         ready(Ok(self.answer(request.method(), request.uri().path())))
+    }
+}
+
+impl RefuseHead for Ops {
+    fn refuse(&self, fault: HeadFault) -> Response<Bytes> {
+        self.metrics.refused(fault.reason());
+        let mut response = text(fault.status(), "").map(|_| Bytes::new());
+        let length = HeaderValue::from(0);
+        response
+            .headers_mut()
+            .insert(header::CONTENT_LENGTH, length);
+        response
     }
 }
 

@@ -1,0 +1,50 @@
+//! A connection that waits for a request: without hyper, and without a buffer of its own.
+//!
+//! Knows no time limit but the one it is handed. Never loses a byte: what wakes it is read by whoever
+//! serves the connection next.
+
+use std::future::poll_fn;
+
+use tokio::{
+    io::AsyncRead,
+    time::{Instant, sleep_until},
+};
+
+use super::{carried::Carried, connection::Terms, shutdown::Phase};
+use crate::head_guard::{HeadFault, Watch};
+
+/// What ended the waiting.
+#[derive(Debug)]
+pub(super) enum Woken {
+    /// Bytes came, and lie ready.
+    Bytes,
+    /// What came first is no head.
+    Faulted(HeadFault),
+    /// The client has gone.
+    Gone,
+    /// The time is up.
+    Late,
+    /// Somebody else needs the place, or a stop has begun.
+    Unwanted,
+}
+
+/// Waits for the first bytes of a request, until `deadline`.
+pub(super) async fn parked<I: AsyncRead + Unpin>(
+    io: &mut Carried<I>,
+    watch: &Watch,
+    deadline: Instant,
+    terms: &Terms,
+) -> Woken {
+    // Bytes that are there already win over every reason to close.
+    tokio::select! {
+        biased;
+        read = poll_fn(|context| io.poll_read_ahead(context)) => match read {
+            Ok(0) | Err(_) => Woken::Gone,
+            Ok(_) => Woken::Bytes,
+        },
+        fault = watch.faulted() => Woken::Faulted(fault),
+        () = sleep_until(deadline) => Woken::Late,
+        () = terms.shutdown.reached(Phase::Draining) => Woken::Unwanted,
+        // A listener that runs out of room asks for this place here.
+    }
+}

@@ -1,0 +1,246 @@
+//! One round of hyper on a connection: from the first bytes of a request until nothing has been under
+//! way for a short while.
+//!
+//! hyper parses and frames; when a round ends is decided here. A round that ends early never takes an
+//! answer with it: hyper closes by itself, which flushes.
+
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::{body::Incoming, server::conn::http1, service::Service};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, Sleep, sleep},
+};
+
+use super::{
+    activity::Seen,
+    carried::{Carried, Settled},
+    connection::Terms,
+    exchange::{Course, Exchanges},
+    shutdown::Phase,
+};
+use crate::{config::listener::Limits, head_guard::HeadFault};
+
+/// After this long without a request a connection is parked, after twice that at the latest. Shorter,
+/// and a browser that loads a page would be parked between two pictures; longer, and a crowd of idle
+/// connections would keep their buffers.
+const LULL: Duration = Duration::from_millis(250);
+
+/// How a round ended.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// The connection is over, by hyper's judgement of what came, or by its fault.
+    Closed(hyper::Result<()>),
+    /// Everything ends now.
+    Ended,
+    /// What came before is answered; what came then is no head.
+    Faulted(HeadFault),
+    /// Nothing has been under way for so long.
+    Quiet(Duration),
+}
+
+/// What a round leaves behind.
+pub(super) struct Left<I, S> {
+    pub(super) io: Carried<I>,
+    pub(super) service: Exchanges<S>,
+    /// Bytes that hyper has read and not used. Of a body or of a head: nobody can tell.
+    pub(super) unread: Bytes,
+    pub(super) outcome: Outcome,
+}
+
+/// Serves the requests of `io` until there are none for a while.
+///
+/// From `retires_at` on an answer is the connection's last.
+pub(super) async fn round<I, S, B>(
+    io: Carried<I>,
+    service: Exchanges<S>,
+    retires_at: Instant,
+    terms: &Terms,
+) -> Left<I, S>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + Unpin
+        + 'static,
+{
+    let course = Arc::clone(&service.course);
+    let settled = io.settled();
+    let mut connection = builder(&terms.limits).serve_connection(TokioIo::new(io), service);
+    let outcome = {
+        let mut turns = Turns::new(&course, &settled, terms, retires_at);
+        let mut stop = pin!(terms.shutdown.reached(Phase::Draining));
+        let mut end = pin!(terms.shutdown.reached(Phase::Ended));
+        let mut faulted = pin!(course.watch.faulted());
+        let mut pulse = pin!(sleep(turns.lull));
+        poll_fn(|context| {
+            loop {
+                if let Poll::Ready(served) = Pin::new(&mut connection).poll(context) {
+                    return Poll::Ready(turns.outcome(served));
+                }
+                if !turns.stopping && stop.as_mut().poll(context).is_ready() {
+                    turns.stopping = true;
+                    course.retire();
+                }
+                if turns.stopping && end.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(Outcome::Ended);
+                }
+                if turns.fault.is_none()
+                    && course.watch.fault().is_some()
+                    && let Poll::Ready(fault) = faulted.as_mut().poll(context)
+                {
+                    turns.fault = Some(fault);
+                }
+                match turns.next(pulse.as_mut(), context) {
+                    None => return Poll::Pending,
+                    Some(Ending::Fault(fault)) if turns.is_untouched() => {
+                        return Poll::Ready(Outcome::Faulted(fault));
+                    }
+                    Some(ending) => {
+                        turns.ending = Some(ending);
+                        Pin::new(&mut connection).graceful_shutdown();
+                    }
+                }
+            }
+        })
+        .await
+    };
+    let parts = connection.into_parts();
+    Left {
+        io: parts.io.into_inner(),
+        service: parts.service,
+        unread: parts.read_buf,
+        outcome,
+    }
+}
+
+fn builder(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        // Armed also between two requests; whoever is idle is parked long before, or then.
+        .header_read_timeout(limits.head_timeout)
+        // The guard refuses first, with an answer of ours.
+        .max_header_size(limits.head_bytes.saturating_add(1))
+        .max_headers(limits.headers)
+        .half_close(false);
+    builder
+}
+
+/// Why hyper was asked to come to its end.
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    Fault(HeadFault),
+    Quiet,
+    Stop,
+}
+
+/// When a round ends.
+struct Turns<'a> {
+    course: &'a Course,
+    settled: &'a Settled,
+    retires_at: Instant,
+    lull: Duration,
+    /// What had happened when the round began.
+    first: Seen,
+    /// What had happened at the last pulse.
+    last: Seen,
+    /// Whether the pulse is armed; it is not while something is under way.
+    beats: bool,
+    stopping: bool,
+    fault: Option<HeadFault>,
+    ending: Option<Ending>,
+}
+
+impl<'a> Turns<'a> {
+    fn new(course: &'a Course, settled: &'a Settled, terms: &Terms, retires_at: Instant) -> Self {
+        let first = course.activity.seen();
+        Self {
+            course,
+            settled,
+            retires_at,
+            lull: LULL.min(terms.limits.idle),
+            first,
+            last: first,
+            beats: true,
+            stopping: false,
+            fault: None,
+            ending: None,
+        }
+    }
+
+    /// Whether no request has begun in this round.
+    fn is_untouched(&self) -> bool {
+        self.course.activity.seen().begun() == self.first.begun()
+    }
+
+    /// Whether hyper should come to its end now that it waits.
+    fn next(&mut self, pulse: Pin<&mut Sleep>, context: &mut Context<'_>) -> Option<Ending> {
+        if self.ending.is_some() {
+            return None;
+        }
+        if let Some(fault) = self.fault {
+            return self.course.is_answered().then_some(Ending::Fault(fault));
+        }
+        if self.stopping && self.may_part() {
+            return Some(Ending::Quiet);
+        }
+        // A head that has begun to come is waited for: hyper would throw it away.
+        if self.stopping && (!self.course.activity.seen().is_at_rest() || self.course.is_idle()) {
+            return Some(Ending::Stop);
+        }
+        self.beat(pulse, context)
+    }
+
+    /// Looks every now and then whether a connection at rest has been so for a while: cheaper than a
+    /// timer for every request.
+    fn beat(&mut self, mut pulse: Pin<&mut Sleep>, context: &mut Context<'_>) -> Option<Ending> {
+        loop {
+            let seen = self.course.activity.seen();
+            if !self.beats {
+                if !seen.is_at_rest() {
+                    return None;
+                }
+                pulse.as_mut().reset(sleep(self.lull).deadline());
+                self.beats = true;
+            }
+            if pulse.as_mut().poll(context).is_pending() {
+                return None;
+            }
+            self.beats = false;
+            if pulse.deadline() >= self.retires_at {
+                self.course.retire();
+            }
+            let earlier = std::mem::replace(&mut self.last, seen);
+            if seen == earlier && self.may_part() {
+                return Some(Ending::Quiet);
+            }
+        }
+    }
+
+    /// Whether hyper can be parted from a connection that goes on: it has had a request, and keeps
+    /// nothing back.
+    fn may_part(&self) -> bool {
+        self.course.is_idle() && self.settled.holds() && !self.is_untouched()
+    }
+
+    fn outcome(&self, served: hyper::Result<()>) -> Outcome {
+        match (self.ending, served) {
+            (Some(Ending::Fault(fault)), Ok(())) => Outcome::Faulted(fault),
+            (Some(Ending::Quiet), Ok(())) => Outcome::Quiet(self.lull),
+            (_, served) => Outcome::Closed(served),
+        }
+    }
+}
