@@ -6,6 +6,8 @@ mod config;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod connections;
+#[cfg(test)]
 mod identity_header;
 #[cfg(test)]
 mod invariants;
