@@ -6,7 +6,7 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{CACHE_CONTROL, STRICT_TRANSPORT_SECURITY},
+    header::{CACHE_CONTROL, STRICT_TRANSPORT_SECURITY, VARY},
 };
 
 use super::{
@@ -87,6 +87,7 @@ pub fn for_client(headers: &mut HeaderMap, target: &RouteTarget, facts: AnswerFa
     keep_site_data(headers);
     if facts.session_decided {
         keep_out_of_shared_caches(headers);
+        keep_apart_in_the_browser(headers);
     }
     if let Some(hsts) = facts.hsts {
         headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
@@ -151,6 +152,21 @@ fn keep_out_of_shared_caches(headers: &mut HeaderMap) {
     }
     let joined = kept.join(b", ".as_slice());
     replace(headers, &CACHE_CONTROL, &joined);
+}
+
+/// Says that the answer depends on the cookies: what a browser keeps for one person must not be shown
+/// to the next who signs in there (RFC 9110 12.5.5).
+fn keep_apart_in_the_browser(headers: &mut HeaderMap) {
+    let says_so = |line: &HeaderValue| {
+        let mut names = line.as_bytes().split(|byte| *byte == b',');
+        names.any(|name| {
+            let name = name.trim_ascii();
+            name == b"*" || name.eq_ignore_ascii_case(b"cookie")
+        })
+    };
+    if !headers.get_all(VARY).iter().any(says_so) {
+        headers.append(VARY, HeaderValue::from_static("Cookie"));
+    }
 }
 
 /// Splits at commas outside of quotes, without blanks around and without empty pieces.

@@ -138,6 +138,26 @@ fn answers_that_a_session_decided_stay_out_of_shared_caches() {
     assert_eq!(all(&after, "cache-control"), "public, s-maxage=5");
 }
 
+#[test]
+fn answers_that_a_session_decided_depend_on_the_cookies() {
+    // S-247
+    let vary = |lines: &[&str], session_decided| {
+        let fields: Vec<_> = lines.iter().map(|line| ("vary", *line)).collect();
+        all(&rewritten(&fields, session_decided), "vary")
+    };
+    for (lines, expected) in [
+        (&[][..], "Cookie"),
+        (&["Accept-Encoding"], "Accept-Encoding|Cookie"),
+        (&["Accept-Encoding, cookie"], "Accept-Encoding, cookie"),
+        (&["Accept", " COOKIE "], "Accept| COOKIE "),
+        (&["*"], "*"),
+        (&["Cookies"], "Cookies|Cookie"),
+    ] {
+        assert_eq!(vary(lines, true), expected, "{lines:?}");
+        assert_eq!(vary(lines, false), lines.join("|"));
+    }
+}
+
 proptest! {
     #[test]
     fn nothing_shared_is_left_and_the_rest_is_kept(
