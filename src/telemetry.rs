@@ -203,6 +203,12 @@ struct RefusalLabels {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct UpstreamFailureLabels {
+    route: String,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct ConnectionLabels {
     reason: &'static str,
 }
@@ -213,6 +219,7 @@ pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
+    upstream_failures: Family<UpstreamFailureLabels, Counter>,
     connections_cut: Family<ConnectionLabels, Counter>,
     sign_ins: Family<SignInLabels, Counter>,
     sessions_live: Gauge,
@@ -274,6 +281,7 @@ impl Metrics {
             registry: Registry::with_prefix("vestibule"),
             requests: Family::default(),
             refusals: Family::default(),
+            upstream_failures: Family::default(),
             connections_cut: Family::default(),
             sign_ins: Family::default(),
             sessions_live: Gauge::default(),
@@ -292,6 +300,11 @@ impl Metrics {
             "refusals",
             "Refused requests by reason",
             metrics.refusals.clone(),
+        );
+        registry.register(
+            "upstream_failures",
+            "Answers of apps that did not come, or not whole, by route and reason",
+            metrics.upstream_failures.clone(),
         );
         registry.register(
             "connections_cut",
@@ -334,6 +347,15 @@ impl Metrics {
     /// Counts a refused request; `reason` is one of the code's own words.
     pub fn refused(&self, reason: &'static str) {
         self.refusals.get_or_create(&RefusalLabels { reason }).inc();
+    }
+
+    /// Counts a fault of the app behind a route; `reason` is one of the code's own words.
+    pub fn upstream_failed(&self, route: &str, reason: &'static str) {
+        let labels = UpstreamFailureLabels {
+            route: route.to_owned(),
+            reason,
+        };
+        self.upstream_failures.get_or_create(&labels).inc();
     }
 
     /// Counts a connection that was ended by a limit; `reason` is one of the code's own words.

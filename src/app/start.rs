@@ -26,7 +26,7 @@ use super::prepare::Ready;
 use crate::{
     clock::Clock,
     config::Config,
-    gateway::{Gateway, Providers, RedirectToHttps, RouteTable, Worker},
+    gateway::{Gateway, HouseRules, Providers, RedirectToHttps, RouteTable, Worker},
     key_ring::KeyRing,
     listener::{
         Phase, Shutdown, Sockets, Terms,
@@ -221,7 +221,11 @@ impl Parts<'_> {
             self.clock,
             self.metrics,
             access,
-            hsts,
+            HouseRules {
+                hsts,
+                limits: config.limits.clone(),
+                trusted_proxies: config.listen.trusted_proxies.clone(),
+            },
         ))
     }
 }

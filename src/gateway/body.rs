@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -10,14 +11,58 @@ use http::{HeaderValue, Response, header::CONTENT_LENGTH};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 
-use crate::upstream::{AnswerBody, error::BodyError};
+use super::{context::RequestId, failure::tell_of_app, routes::RouteEntry};
+use crate::{
+    telemetry::{SharedMetrics, chain},
+    upstream::{AnswerBody, error::BodyError},
+};
 
 /// The body of an answer.
 pub enum GatewayBody {
     /// The app's.
-    Answer(AnswerBody),
+    Answer(Followed),
     /// Ours.
     Own(Full<Bytes>),
+}
+
+/// The body of an app's answer; if it fails by a fault of the app's, that is told once.
+pub struct Followed {
+    body: AnswerBody,
+    request_id: RequestId,
+    route: Arc<RouteEntry>,
+    metrics: SharedMetrics,
+}
+
+impl Followed {
+    pub(super) fn new(
+        body: AnswerBody,
+        request_id: RequestId,
+        route: Arc<RouteEntry>,
+        metrics: SharedMetrics,
+    ) -> Self {
+        Self {
+            body,
+            request_id,
+            route,
+            metrics,
+        }
+    }
+
+    fn tell(&self, error: &BodyError) {
+        let (route, request_id) = (self.route.route.id.0.as_str(), self.request_id.as_str());
+        match error.fault_of_app() {
+            Some(reason) => tell_of_app(&self.metrics, Some(route), request_id, reason, error),
+            None => {
+                let error = chain(error);
+                tracing::debug!(
+                    request_id,
+                    route,
+                    error,
+                    "an answer was not passed on whole"
+                );
+            }
+        }
+    }
 }
 
 /// The answer to a HEAD: the length that GET would have got, and nothing of it (RFC 9110 9.3.2).
@@ -45,7 +90,14 @@ impl Body for GatewayBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
-            Self::Answer(body) => Pin::new(body).poll_frame(context),
+            Self::Answer(followed) => {
+                let polled = Pin::new(&mut followed.body).poll_frame(context);
+                // Nothing comes behind a failure, so there is one at most.
+                if let Poll::Ready(Some(Err(error))) = &polled {
+                    followed.tell(error);
+                }
+                polled
+            }
             Self::Own(body) => Pin::new(body)
                 .poll_frame(context)
                 .map_err(|never| match never {}),
@@ -54,14 +106,14 @@ impl Body for GatewayBody {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Answer(body) => body.is_end_stream(),
+            Self::Answer(followed) => followed.body.is_end_stream(),
             Self::Own(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Answer(body) => body.size_hint(),
+            Self::Answer(followed) => followed.body.size_hint(),
             Self::Own(body) => body.size_hint(),
         }
     }

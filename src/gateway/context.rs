@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::{
     authenticate::Authenticated,
+    client_address::Client,
     page_view::Waiting,
     routes::{RouteEntry, Site},
 };
@@ -54,14 +55,17 @@ pub(super) struct RequestContext<'a> {
     pub(super) id: RequestId,
     pub(super) began: Moment,
     pub(super) peer: &'a Peer,
+    /// Who sent it, which a front may have said.
+    pub(super) client: Client,
 }
 
 impl<'a> RequestContext<'a> {
-    pub(super) fn new(peer: &'a Peer, clock: &Clock) -> Self {
+    pub(super) fn new(peer: &'a Peer, client: Client, clock: &Clock) -> Self {
         Self {
             id: RequestId::random(),
             began: clock.now(),
             peer,
+            client,
         }
     }
 

@@ -5,23 +5,37 @@
 use http::StatusCode;
 
 use super::authorize::Forbidden;
-use crate::{session::StoreError, upstream::UpstreamError};
+use crate::{head_guard::HeadFault, session::StoreError, upstream::UpstreamError};
 
 /// A request that is refused for what it is, whoever sent it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Refusal {
+    /// More than one length, or one that is no number.
+    AmbiguousLength,
     /// A body where nobody expects one, from somebody who has not signed in.
     Body,
+    /// A transfer coding other than `chunked` alone, or one in HTTP/1.0.
+    Coding,
     /// An expectation other than `100-continue`.
     Expectation,
-    /// A transfer coding other than `chunked` alone, or one in HTTP/1.0.
-    Framing,
-    /// None, two, or a malformed host, or two that differ.
-    Host,
+    /// A host that is none.
+    HostMalformed,
+    /// No host at all.
+    HostMissing,
+    /// A host of ours, but another than the connection was made for.
+    HostNotOfConnection,
+    /// More than one `Host`.
+    HostTwice,
+    /// A host that no route has.
+    HostUnknown,
+    /// A target that names another host than `Host`.
+    HostsDiffer,
     /// A method that is never forwarded.
     Method,
-    /// A host that no route has, or another than the connection was made for.
-    Misdirected,
+    /// A method that is none.
+    MethodMalformed,
+    /// A target of another scheme.
+    Scheme,
     /// A target that cannot be read in one way.
     Target,
     /// A target longer than we take.
@@ -31,25 +45,42 @@ pub(super) enum Refusal {
 impl Refusal {
     pub(super) fn status(self) -> StatusCode {
         match self {
+            Self::AmbiguousLength
+            | Self::Body
+            | Self::Coding
+            | Self::HostMalformed
+            | Self::HostMissing
+            | Self::HostTwice
+            | Self::HostsDiffer
+            | Self::MethodMalformed
+            | Self::Scheme
+            | Self::Target => StatusCode::BAD_REQUEST,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
-            Self::Body | Self::Framing | Self::Host | Self::Target => StatusCode::BAD_REQUEST,
+            Self::HostNotOfConnection | Self::HostUnknown => StatusCode::MISDIRECTED_REQUEST,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::TargetLength => StatusCode::URI_TOO_LONG,
         }
     }
 
-    /// The word in log, metric and problem.
+    /// The word in log, metric and problem; where the guard of a connection may refuse the same, the
+    /// same word.
     pub(super) fn reason(self) -> &'static str {
         match self {
+            Self::AmbiguousLength => HeadFault::AmbiguousLength.reason(),
             Self::Body => "unexpected_body",
+            Self::Coding => HeadFault::TransferCoding.reason(),
             Self::Expectation => "unknown_expectation",
-            Self::Framing => "ambiguous_framing",
-            Self::Host => "malformed_host",
+            Self::HostMalformed => "malformed_host",
+            Self::HostMissing => "missing_host",
+            Self::HostNotOfConnection => "host_not_of_connection",
+            Self::HostTwice => "two_hosts",
+            Self::HostUnknown => "unknown_host",
+            Self::HostsDiffer => "hosts_differ",
             Self::Method => "method_refused",
-            Self::Misdirected => "unknown_host",
-            Self::Target => "malformed_target",
-            Self::TargetLength => "target_too_long",
+            Self::MethodMalformed => "malformed_method",
+            Self::Scheme => "unknown_scheme",
+            Self::Target => HeadFault::MalformedTarget.reason(),
+            Self::TargetLength => HeadFault::TargetTooLong.reason(),
         }
     }
 }

@@ -9,14 +9,15 @@ use super::{
     authorize::Forbidden,
     context::RequestContext,
     error::{GatewayError, Refusal, WhyForbidden},
-    handle::{Outcome, Seen, Trace, Worker},
+    handle::{Outcome, Worker},
+    record::{Seen, Trace},
     routes::RouteEntry,
 };
 use crate::{
     login::Answer,
     pages::{self, ForbiddenReason, Notice},
     reserved::{LOGIN, LOGOUT},
-    telemetry::{Decision, chain},
+    telemetry::{Decision, Metrics, chain},
     upstream::{Blame, UpstreamError},
 };
 
@@ -52,6 +53,7 @@ impl GatewayError {
         match self {
             Self::Forbidden(_) => Decision::Forbid,
             Self::NoRoute | Self::OwnMethod(_) | Self::Refused(_) => Decision::Refuse,
+            Self::Upstream(UpstreamError::LeaseOver) => Decision::Login,
             Self::Upstream(error) if error.blame() == Blame::Downstream => Decision::Refuse,
             Self::Internal | Self::StoreUnavailable(_) | Self::Upstream(_) => Decision::Unavailable,
         }
@@ -78,6 +80,7 @@ impl GatewayError {
             Self::Upstream(error) => match error.status() {
                 StatusCode::GATEWAY_TIMEOUT => Notice::UpstreamSlow,
                 StatusCode::BAD_GATEWAY => Notice::UpstreamDown,
+                StatusCode::PAYLOAD_TOO_LARGE => Notice::BodyTooLarge,
                 _ => Notice::BadRequest,
             },
         }
@@ -108,7 +111,7 @@ impl Worker {
         self.log(context, trace, error);
         let entry = trace.route.as_deref();
         // Nothing is told about a host that is not ours, or not this connection's.
-        let mut response = if matches!(error, GatewayError::Refused(Refusal::Misdirected)) {
+        let mut response = if error.status() == StatusCode::MISDIRECTED_REQUEST {
             pages::empty(error.status())
         } else {
             let wants_page = entry.is_some() && seen.waiting.wants_page();
@@ -125,11 +128,19 @@ impl Worker {
     }
 
     fn log(&self, context: &RequestContext<'_>, trace: &Trace, error: &GatewayError) {
+        if error.decision() == Decision::Refuse {
+            self.metrics().refused(error.reason());
+        }
         let request_id = context.id.as_str();
         let route = trace.route.as_ref().map(|entry| entry.route.id.0.as_str());
         match error {
-            GatewayError::Refused(refusal) => self.metrics().refused(refusal.reason()),
-            GatewayError::Upstream(error) => log_upstream_error(request_id, route, error),
+            GatewayError::Upstream(error) if error.blame() == Blame::Upstream => {
+                tell_of_app(self.metrics(), route, request_id, error.reason(), error);
+            }
+            GatewayError::Upstream(error) => {
+                let error = chain(error);
+                tracing::debug!(request_id, route, error, "failed to pass on a request");
+            }
             GatewayError::StoreUnavailable(error) => {
                 let error = chain(error);
                 tracing::error!(request_id, route, error, "failed to ask the session store");
@@ -141,17 +152,30 @@ impl Worker {
                     "a request ended in a fault of vestibule's own"
                 );
             }
-            GatewayError::Forbidden(_) | GatewayError::NoRoute | GatewayError::OwnMethod(_) => {}
+            GatewayError::Forbidden(_)
+            | GatewayError::NoRoute
+            | GatewayError::OwnMethod(_)
+            | GatewayError::Refused(_) => {}
         }
     }
 }
 
-fn log_upstream_error(request_id: &str, route: Option<&str>, error: &UpstreamError) {
-    let blame = error.blame();
-    let error = chain(error);
-    if blame == Blame::Downstream {
-        tracing::debug!(request_id, route, error, "failed to pass on a request");
-    } else {
-        tracing::warn!(request_id, route, error, "the app did not answer properly");
-    }
+/// Counts a fault of an app, and says so in one line.
+pub(super) fn tell_of_app(
+    metrics: &Metrics,
+    route: Option<&str>,
+    request_id: &str,
+    reason: &'static str,
+    error: &(dyn std::error::Error + 'static),
+) {
+    metrics.upstream_failed(route.unwrap_or_default(), reason);
+    let (blame, error) = (Blame::Upstream.word(), chain(error));
+    tracing::warn!(
+        request_id,
+        route,
+        blame,
+        reason,
+        error,
+        "the app did not answer properly"
+    );
 }

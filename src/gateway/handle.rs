@@ -4,46 +4,42 @@
 //! A step either hands on what the next one needs or ends the request. No step may forward anything
 //! but the last.
 
-use std::{convert::Infallible, panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, Uri,
-    header::{HOST, STRICT_TRANSPORT_SECURITY},
-    request::Parts,
-    uri::PathAndQuery,
+    HeaderMap, HeaderValue, Method, Request, Response, Uri, header::STRICT_TRANSPORT_SECURITY,
+    request::Parts, uri::PathAndQuery,
 };
 use http_body::Body;
 use hyper::{body::Incoming, service::Service};
 
 use super::{
     authenticate::{Authenticated, authenticate},
-    body::{GatewayBody, head_only},
+    body::{Followed, GatewayBody, head_only},
+    client_address::Origin,
     context::RequestContext,
     error::{GatewayError, Refusal},
     judged::Judged,
-    lease::SessionLease,
     page_view::Waiting,
+    record::{Seen, Trace},
     redirect_to_https::RedirectToHttps,
     routes::{RouteEntry, RouteTable, Site},
     target,
 };
 use crate::{
     clock::Clock,
-    config::route::BrowserAnswer,
-    login::{Answer, Login, return_to::ReturnTo},
-    pages::Language,
-    peer::{Peer, Transport},
-    reserved::is_own_path,
-    session::{Session, SessionStore},
-    telemetry::{AccessRecord, AccessWriter, Decision, Metrics, SharedMetrics},
-    upstream::{
-        AnswerBody, Forwarding, RenderedIdentity, UpstreamClient, UpstreamError,
-        answer_headers::AnswerFacts,
-        forward::{DEFAULT_BODY_IDLE, forward},
-        headers::RequestFacts,
+    config::{
+        listener::{Limits, TrustedProxies},
+        route::BrowserAnswer,
     },
+    login::{Answer, Login, return_to::ReturnTo},
+    peer::Peer,
+    reserved::is_own_path,
+    session::SessionStore,
+    telemetry::{AccessWriter, Decision, Metrics, SharedMetrics},
+    upstream::{AnswerBody, UpstreamClient},
 };
 
 /// What all threads share.
@@ -51,10 +47,21 @@ pub struct Gateway {
     table: Arc<ArcSwap<RouteTable>>,
     login: Login,
     store: Arc<dyn SessionStore>,
-    pub(super) clock: Clock,
-    pub(super) metrics: SharedMetrics,
-    pub(super) access: AccessWriter,
-    hsts: Option<HeaderValue>,
+    clock: Clock,
+    metrics: SharedMetrics,
+    access: AccessWriter,
+    rules: HouseRules,
+}
+
+/// What holds for every request, whatever its route.
+#[derive(Clone, Debug)]
+pub struct HouseRules {
+    /// Our `Strict-Transport-Security`; `None` sends none.
+    pub hsts: Option<HeaderValue>,
+    /// How much is taken from a client.
+    pub limits: Limits,
+    /// Fronts that are believed when they say for whom they speak.
+    pub trusted_proxies: TrustedProxies,
 }
 
 /// One data thread's gateway: what is shared, and connections to the apps of its own.
@@ -67,30 +74,14 @@ pub struct Worker {
 pub struct ConnectionService {
     pub(super) worker: Arc<Worker>,
     pub(super) peer: Arc<Peer>,
-}
-
-/// What the log says about a request; filled in as the steps go by.
-#[derive(Default)]
-pub(super) struct Trace {
-    pub(super) route: Option<Arc<RouteEntry>>,
-    user: Option<String>,
-}
-
-/// What is still wanted of a request's head once it is on its way to the app.
-pub(super) struct Seen {
-    method: Method,
-    uri: Uri,
-    /// `Host` as it came; for the log alone.
-    host: Option<HeaderValue>,
-    pub(super) waiting: Waiting,
-    pub(super) language: Language,
+    origin: Arc<Origin>,
 }
 
 /// An answer with what is said of it.
 pub(super) struct Outcome {
     pub(super) response: Response<GatewayBody>,
-    decision: Decision,
-    reason: &'static str,
+    pub(super) decision: Decision,
+    pub(super) reason: &'static str,
 }
 
 impl Gateway {
@@ -103,7 +94,7 @@ impl Gateway {
         clock: Clock,
         metrics: SharedMetrics,
         access: AccessWriter,
-        hsts: Option<HeaderValue>,
+        rules: HouseRules,
     ) -> Self {
         let table = Arc::new(ArcSwap::from_pointee(table));
         Self {
@@ -113,14 +104,14 @@ impl Gateway {
             clock,
             metrics,
             access,
-            hsts,
+            rules,
         }
     }
 
     /// The service of the listener without TLS.
     #[must_use]
     pub fn redirect_to_https(&self) -> RedirectToHttps {
-        RedirectToHttps(Arc::clone(&self.table))
+        RedirectToHttps::new(Arc::clone(&self.table), self.rules.limits.target_bytes)
     }
 }
 
@@ -135,8 +126,10 @@ impl Worker {
     /// The service of one connection.
     #[must_use]
     pub fn service(self: &Arc<Self>, peer: Peer) -> ConnectionService {
+        let origin = Origin::new(peer.address.ip(), &self.gateway.rules.trusted_proxies);
         ConnectionService {
             worker: Arc::clone(self),
+            origin: Arc::new(origin),
             peer: Arc::new(peer),
         }
     }
@@ -149,14 +142,40 @@ impl Worker {
         &self.gateway.metrics
     }
 
+    pub(super) fn access(&self) -> &AccessWriter {
+        &self.gateway.access
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.gateway.clock
+    }
+
+    pub(super) fn hsts(&self) -> Option<&HeaderValue> {
+        self.gateway.rules.hsts.as_ref()
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.gateway.rules.limits
+    }
+
+    pub(super) fn upstream(&self) -> &UpstreamClient {
+        &self.upstream
+    }
+
     pub(super) fn store(&self) -> &dyn SessionStore {
         self.gateway.store.as_ref()
     }
 
     /// Answers a request, whatever happens on the way.
-    async fn handle(&self, peer: &Peer, request: Request<Incoming>) -> Response<GatewayBody> {
-        let context = RequestContext::new(peer, &self.gateway.clock);
+    async fn handle(
+        &self,
+        peer: &Peer,
+        origin: &Origin,
+        request: Request<Incoming>,
+    ) -> Response<GatewayBody> {
         let (parts, body) = request.into_parts();
+        let client = origin.client(&parts.headers, &self.gateway.rules.trusted_proxies);
+        let context = RequestContext::new(peer, client, self.clock());
         let seen = Seen::of(&parts);
         let mut trace = Trace::default();
         // A fault in one request is a fault of one request.
@@ -189,7 +208,7 @@ impl Worker {
         let site = site_of(&table, context.peer, &parts.uri, &parts.headers)?;
         // Until the path is judged, what is said is said in the name of the host.
         trace.route = Some(Arc::clone(site.widest_route()));
-        target::check(&parts.method, &parts.uri, parts.version, &parts.headers)?;
+        target::check(&parts, self.limits().target_bytes)?;
         let path = parts.uri.path();
         if is_own_path(path) {
             let answer = self.answer_own(context, &table, site, &parts, body).await?;
@@ -204,12 +223,9 @@ impl Worker {
                 return Err(Refusal::Body.into());
             }
             let request = Request::from_parts(parts, body);
-            let response = self.forward(context, &table, entry, None, request).await?;
-            return Ok(Outcome::forwarded(
-                response,
-                Decision::Public,
-                "public_rule",
-            ));
+            let answer = self.pass_on(context, &table, entry, None, request).await?;
+            let answer = self.followed(context, entry, answer);
+            return Ok(Outcome::forwarded(answer, Decision::Public, "public_rule"));
         }
         let authenticated = authenticate(self.store(), &parts.headers, site, context.began)?;
         let session = match &authenticated {
@@ -227,10 +243,11 @@ impl Worker {
         }
         let request = Request::from_parts(parts, body);
         let person = Some((identity, session));
-        let response = self
-            .forward(context, &table, entry, person, request)
+        let answer = self
+            .pass_on(context, &table, entry, person, request)
             .await?;
-        Ok(Outcome::forwarded(response, Decision::Allow, "session"))
+        let answer = self.followed(context, entry, answer);
+        Ok(Outcome::forwarded(answer, Decision::Allow, "session"))
     }
 
     /// A request without a session: redirected, shown a page, or told so.
@@ -261,40 +278,17 @@ impl Worker {
         }
     }
 
-    async fn forward(
+    /// An answer whose body is followed to its end.
+    fn followed(
         &self,
         context: &RequestContext<'_>,
-        table: &RouteTable,
-        entry: &RouteEntry,
-        person: Option<(&RenderedIdentity, &Arc<Session>)>,
-        request: Request<Incoming>,
-    ) -> Result<Response<AnswerBody>, GatewayError> {
-        let clock = &self.gateway.clock;
-        let facts = RequestFacts {
-            peer: context.peer.address.ip(),
-            request_id: &context.id.header_value(),
-            identity: person.map(|(identity, _)| identity),
-        };
-        let forwarding = Forwarding {
-            client: &self.upstream,
-            target: &entry.target,
-            removal: &table.removal,
-            facts,
-            lease: person.map(|(_, session)| SessionLease::of(Arc::clone(session), clock.clone())),
-            body_idle: DEFAULT_BODY_IDLE,
-            answer: AnswerFacts {
-                session_decided: person.is_some(),
-                hsts: self.gateway.hsts.as_ref(),
-            },
-        };
-        let Some((_, session)) = person else {
-            return Ok(forward(request, forwarding).await?);
-        };
-        tokio::select! {
-            biased;
-            answer = forward(request, forwarding) => Ok(answer?),
-            () = over(session, clock) => Err(UpstreamError::LeaseOver.into()),
-        }
+        entry: &Arc<RouteEntry>,
+        answer: Response<AnswerBody>,
+    ) -> Response<GatewayBody> {
+        let metrics = Arc::clone(&self.gateway.metrics);
+        answer.map(|body| {
+            GatewayBody::Answer(Followed::new(body, context.id, Arc::clone(entry), metrics))
+        })
     }
 
     /// An answer of ours, with the headers that every answer has.
@@ -304,7 +298,7 @@ impl Worker {
             decision,
             reason,
         } = answer;
-        if let Some(hsts) = &self.gateway.hsts {
+        if let Some(hsts) = self.hsts() {
             response
                 .headers_mut()
                 .insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
@@ -314,52 +308,6 @@ impl Worker {
             decision,
             reason,
         }
-    }
-
-    fn record(&self, context: &RequestContext<'_>, seen: &Seen, trace: &Trace, outcome: &Outcome) {
-        if let Some(entry) = &trace.route {
-            entry.count(outcome.decision);
-        }
-        if !self.gateway.access.is_on() {
-            return;
-        }
-        let asked = || seen.asked_host();
-        let host = trace
-            .route
-            .as_ref()
-            .map_or_else(asked, |it| Some(it.host.clone()));
-        let now = self.gateway.clock.now();
-        let micros = now.elapsed_since(context.began).as_micros();
-        self.gateway.access.write(&AccessRecord {
-            time: now.wall.to_string(),
-            request_id: context.id.as_str(),
-            peer: context.peer.address.ip().to_canonical().to_string(),
-            protocol: match context.peer.transport {
-                Transport::Http1 | Transport::Plain => "h1",
-                Transport::Http2 => "h2",
-            },
-            method: seen.method.as_str(),
-            host: host.as_deref(),
-            path: seen.uri.path(),
-            route: trace.route.as_ref().map(|entry| entry.route.id.0.as_str()),
-            decision: outcome.decision.word(),
-            reason: outcome.reason,
-            status: outcome.response.status().as_u16(),
-            user: trace.user.as_deref(),
-            micros: u64::try_from(micros).unwrap_or(u64::MAX),
-        });
-    }
-}
-
-/// Ends with the session, within a second: also when a clock steps or somebody ends it.
-async fn over(session: &Session, clock: &Clock) {
-    loop {
-        let now = clock.now();
-        if !session.is_live(now) {
-            return;
-        }
-        let remaining = session.deadline().remaining(now);
-        clock.sleep(remaining.min(Duration::from_secs(1))).await;
     }
 }
 
@@ -372,48 +320,23 @@ fn site_of<'a>(
     headers: &HeaderMap,
 ) -> Result<&'a Site, Refusal> {
     let named = target::named_host(uri, headers)?;
-    if peer
-        .server_name
-        .as_deref()
-        .is_some_and(|name| name != named.host)
-    {
-        return Err(Refusal::Misdirected);
-    }
-    table
+    let site = table
         .site(&named.host, named.port)
-        .ok_or(Refusal::Misdirected)
-}
-
-impl Seen {
-    fn of(parts: &Parts) -> Self {
-        Self {
-            method: parts.method.clone(),
-            uri: parts.uri.clone(),
-            host: parts.headers.get(HOST).cloned(),
-            waiting: Waiting::of(&parts.method, &parts.headers),
-            language: Language::from_accept_language(&parts.headers),
-        }
-    }
-}
-
-impl Seen {
-    /// The host that a request asked for, as far as it can be told; cut, since anybody writes it.
-    fn asked_host(&self) -> Option<String> {
-        const LONGEST: usize = 128;
-        let host = match (self.uri.authority(), &self.host) {
-            (Some(authority), _) => authority.as_str().as_bytes(),
-            (None, Some(host)) => host.as_bytes(),
-            (None, None) => return None,
-        };
-        let host = host.get(..LONGEST).unwrap_or(host);
-        Some(String::from_utf8_lossy(host).into_owned())
+        .ok_or(Refusal::HostUnknown)?;
+    match peer.server_name.as_deref() {
+        Some(name) if name != named.host => Err(Refusal::HostNotOfConnection),
+        _ => Ok(site),
     }
 }
 
 impl Outcome {
-    fn forwarded(response: Response<AnswerBody>, decision: Decision, reason: &'static str) -> Self {
+    fn forwarded(
+        response: Response<GatewayBody>,
+        decision: Decision,
+        reason: &'static str,
+    ) -> Self {
         Self {
-            response: response.map(GatewayBody::Answer),
+            response,
             decision,
             reason,
         }
@@ -427,6 +350,7 @@ impl Service<Request<Incoming>> for ConnectionService {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let (worker, peer) = (Arc::clone(&self.worker), Arc::clone(&self.peer));
-        Box::pin(async move { Ok(worker.handle(&peer, request).await) })
+        let origin = Arc::clone(&self.origin);
+        Box::pin(async move { Ok(worker.handle(&peer, &origin, request).await) })
     }
 }

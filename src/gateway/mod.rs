@@ -6,6 +6,7 @@
 mod authenticate;
 pub mod authorize;
 mod body;
+mod client_address;
 mod context;
 mod error;
 mod failure;
@@ -14,6 +15,8 @@ mod judged;
 mod lease;
 mod own;
 mod page_view;
+mod passing_on;
+mod record;
 mod redirect_to_https;
 mod refused_head;
 mod routes;
@@ -21,7 +24,7 @@ mod target;
 
 pub use self::{
     body::GatewayBody,
-    handle::{Gateway, Worker},
+    handle::{Gateway, HouseRules, Worker},
     redirect_to_https::RedirectToHttps,
     routes::{Providers, RouteTable},
 };

@@ -11,7 +11,9 @@ use std::{
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_LENGTH};
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_LENGTH, request::Parts,
+};
 use hyper::{body::Incoming, service::Service};
 
 use super::{routes::RouteTable, target};
@@ -22,7 +24,10 @@ use crate::{
 
 /// Answers every request of the plain listener.
 #[derive(Clone)]
-pub struct RedirectToHttps(pub(super) Arc<ArcSwap<RouteTable>>);
+pub struct RedirectToHttps {
+    table: Arc<ArcSwap<RouteTable>>,
+    target_bytes: usize,
+}
 
 impl Service<Request<Incoming>> for RedirectToHttps {
     type Response = PageResponse;
@@ -30,7 +35,7 @@ impl Service<Request<Incoming>> for RedirectToHttps {
     type Future = Ready<Result<Response<http_body_util::Full<Bytes>>, Infallible>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        ready(Ok(self.answer(&request)))
+        ready(Ok(self.answer(&request.into_parts().0)))
     }
 }
 
@@ -44,25 +49,31 @@ impl RefuseHead for RedirectToHttps {
 }
 
 impl RedirectToHttps {
-    fn answer<B>(&self, request: &Request<B>) -> PageResponse {
-        let (method, uri) = (request.method(), request.uri());
-        if target::check_method(method).is_err()
-            || target::check(method, uri, request.version(), request.headers()).is_err()
+    pub(super) fn new(table: Arc<ArcSwap<RouteTable>>, target_bytes: usize) -> Self {
+        Self {
+            table,
+            target_bytes,
+        }
+    }
+
+    fn answer(&self, request: &Parts) -> PageResponse {
+        if target::check_method(&request.method).is_err()
+            || target::check(request, self.target_bytes).is_err()
         {
             return pages::empty(StatusCode::BAD_REQUEST);
         }
-        let Ok(named) = target::named_host(request.uri(), request.headers()) else {
+        let Ok(named) = target::named_host(&request.uri, &request.headers) else {
             return pages::empty(StatusCode::BAD_REQUEST);
         };
-        let table = self.0.load();
+        let table = self.table.load();
         let Some(authority) = table.first_authority_of(&named.host) else {
             return pages::empty(StatusCode::MISDIRECTED_REQUEST);
         };
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        if !matches!(request.method, Method::GET | Method::HEAD) {
             return pages::empty(StatusCode::FORBIDDEN);
         }
         let path = request
-            .uri()
+            .uri
             .path_and_query()
             .map_or("/", http::uri::PathAndQuery::as_str);
         let location = format!("https://{}{path}", authority.in_https_url());

@@ -7,7 +7,9 @@ use futures_util::FutureExt;
 use http::{HeaderValue, Response, header::CONTENT_LENGTH};
 use http_body_util::BodyExt;
 
-use super::{body::GatewayBody, context::RequestContext, handle::ConnectionService};
+use super::{
+    body::GatewayBody, client_address::Client, context::RequestContext, handle::ConnectionService,
+};
 use crate::{
     head_guard::{HeadFault, RefuseHead},
     login::Answer,
@@ -21,15 +23,16 @@ const UNKNOWN: &str = "-";
 
 impl RefuseHead for ConnectionService {
     fn refuse(&self, fault: HeadFault) -> Response<Bytes> {
-        let gateway = &self.worker.gateway;
-        let context = RequestContext::new(&self.peer, &gateway.clock);
+        let worker = &self.worker;
+        let client = Client::of_peer(self.peer.address.ip());
+        let context = RequestContext::new(&self.peer, client, worker.clock());
         let (status, reason) = (fault.status(), fault.reason());
-        gateway.metrics.refused(reason);
-        if gateway.access.is_on() {
-            gateway.access.write(&AccessRecord {
+        worker.metrics().refused(reason);
+        if worker.access().is_on() {
+            worker.access().write(&AccessRecord {
                 time: context.began.wall.to_string(),
                 request_id: context.id.as_str(),
-                peer: self.peer.address.ip().to_canonical().to_string(),
+                peer: context.client.address.to_string(),
                 protocol: match self.peer.transport {
                     Transport::Http1 | Transport::Plain => "h1",
                     Transport::Http2 => "h2",

@@ -6,8 +6,9 @@
 use std::{borrow::Cow, net::Ipv6Addr};
 
 use http::{
-    HeaderMap, Method, Uri, Version,
-    header::{EXPECT, HOST, TRANSFER_ENCODING},
+    HeaderMap, HeaderValue, Method, Uri, Version,
+    header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING},
+    request::Parts,
     uri::Authority as UriAuthority,
 };
 
@@ -32,20 +33,20 @@ const HTTPS_PORT: u16 = 443;
 pub(super) fn named_host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<Named<'a>, Refusal> {
     let mut lines = headers.get_all(HOST).iter();
     let host = match (lines.next(), lines.next()) {
-        (_, Some(_)) => return Err(Refusal::Host),
-        (Some(line), None) => Some(line.to_str().map_err(|_| Refusal::Host)?),
+        (_, Some(_)) => return Err(Refusal::HostTwice),
+        (Some(line), None) => Some(line.to_str().map_err(|_| Refusal::HostMalformed)?),
         (None, None) => None,
     };
     let target = uri.authority().map(UriAuthority::as_str);
     match (target, host) {
-        (None, None) => Err(Refusal::Host),
+        (None, None) => Err(Refusal::HostMissing),
         (Some(one), None) | (None, Some(one)) => parse(one),
         (Some(target), Some(host)) => {
             let (target, host) = (parse(target)?, parse(host)?);
             if target == host {
                 Ok(target)
             } else {
-                Err(Refusal::Host)
+                Err(Refusal::HostsDiffer)
             }
         }
     }
@@ -60,12 +61,12 @@ fn parse(text: &str) -> Result<Named<'_>, Refusal> {
         None => HTTPS_PORT,
         // One spelling for each port: no sign, no leading zero, not empty.
         Some(digits) if digits.starts_with(|c: char| matches!(c, '1'..='9')) => {
-            digits.parse().map_err(|_| Refusal::Host)?
+            digits.parse().map_err(|_| Refusal::HostMalformed)?
         }
-        Some(_) => return Err(Refusal::Host),
+        Some(_) => return Err(Refusal::HostMalformed),
     };
     if !is_host(host) {
-        return Err(Refusal::Host);
+        return Err(Refusal::HostMalformed);
     }
     let host = if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
         Cow::Owned(host.to_ascii_lowercase())
@@ -88,16 +89,23 @@ fn is_host(host: &str) -> bool {
             .all(|label| !label.is_empty() && label.bytes().all(known))
 }
 
-/// The longest path with query, in bytes.
-const MAX_TARGET_BYTES: usize = 8 * 1024;
+/// The longest method that anybody uses, twice over.
+const MAX_METHOD_BYTES: usize = 32;
 
 /// Checks that a method is one that may be forwarded, whatever the host.
 ///
 /// # Errors
-/// Returns [`Refusal::Method`] for CONNECT, TRACE and TRACK.
+/// Returns a [`Refusal`] for CONNECT, TRACE and TRACK, and for what is no method: other than letters
+/// in upper case, digits and `-`, or too long.
 pub(super) fn check_method(method: &Method) -> Result<(), Refusal> {
-    match method.as_str() {
-        "CONNECT" | "TRACE" | "TRACK" => Err(Refusal::Method),
+    let text = method.as_str().as_bytes();
+    let known = |byte: &u8| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'-');
+    let begins_well = text.first().is_some_and(u8::is_ascii_uppercase);
+    if !begins_well || text.len() > MAX_METHOD_BYTES || !text.iter().all(known) {
+        return Err(Refusal::MethodMalformed);
+    }
+    match text {
+        b"CONNECT" | b"TRACE" | b"TRACK" => Err(Refusal::Method),
         _ => Ok(()),
     }
 }
@@ -105,49 +113,35 @@ pub(super) fn check_method(method: &Method) -> Result<(), Refusal> {
 /// Checks target and framing; the path is judged later, by the rules of its route.
 ///
 /// # Errors
-/// Returns a [`Refusal`] for targets nobody can read, and for expectations and transfer codings that
-/// we do not know.
-pub(super) fn check(
-    method: &Method,
-    uri: &Uri,
-    version: Version,
-    headers: &HeaderMap,
-) -> Result<(), Refusal> {
-    check_target(method, uri)?;
-    // HTTP/2 comes over TLS alone here, and `:scheme` has to say so (RFC 9113 8.3.1).
-    if version == Version::HTTP_2 && uri.scheme_str().is_some_and(|it| it != "https") {
-        return Err(Refusal::Target);
-    }
-    let mut expectations = headers.get_all(EXPECT).iter();
+/// Returns a [`Refusal`] for targets nobody can read or that are longer than `target_bytes`, for
+/// lengths that can be read twice, and for expectations and transfer codings that we do not know.
+pub(super) fn check(request: &Parts, target_bytes: usize) -> Result<(), Refusal> {
+    check_target(request, target_bytes)?;
+    check_length(&request.headers)?;
+    check_coding(request)?;
+    let mut expectations = request.headers.get_all(EXPECT).iter();
     if expectations.any(|it| !it.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return Err(Refusal::Expectation);
     }
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => Ok(()),
-        (Some(coding), None)
-            if version == Version::HTTP_11
-                && coding.as_bytes().eq_ignore_ascii_case(b"chunked") =>
-        {
-            Ok(())
-        }
-        _ => Err(Refusal::Framing),
-    }
+    Ok(())
 }
 
-fn check_target(method: &Method, uri: &Uri) -> Result<(), Refusal> {
+fn check_target(request: &Parts, target_bytes: usize) -> Result<(), Refusal> {
+    let uri = &request.uri;
     let target = uri.path_and_query().map_or(0, |it| it.as_str().len());
-    if target > MAX_TARGET_BYTES {
+    if target > target_bytes {
         return Err(Refusal::TargetLength);
     }
-    if let Some(scheme) = uri.scheme_str()
-        && !scheme.eq_ignore_ascii_case("http")
-        && !scheme.eq_ignore_ascii_case("https")
-    {
-        return Err(Refusal::Target);
+    // HTTP/2 comes over TLS alone here, and `:scheme` has to say so (RFC 9113 8.3.1).
+    let is_known = |scheme: &str| match request.version {
+        Version::HTTP_2 => scheme == "https",
+        _ => scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"),
+    };
+    if uri.scheme_str().is_some_and(|scheme| !is_known(scheme)) {
+        return Err(Refusal::Scheme);
     }
     let path = uri.path();
-    let readable = path.starts_with('/') || (path == "*" && *method == Method::OPTIONS);
+    let readable = path.starts_with('/') || (path == "*" && request.method == Method::OPTIONS);
     let query = uri.query().unwrap_or_default();
     let odd_query = query.bytes().any(|byte| !(0x21..=0x7e).contains(&byte));
     if !readable || is_unreadable(path) || odd_query {
@@ -156,10 +150,34 @@ fn check_target(method: &Method, uri: &Uri) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// One length, in digits alone and not longer than any that can be counted (RFC 9112 6.3; S-221).
+fn check_length(headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let is_number = |length: &HeaderValue| {
+        let length = length.as_bytes();
+        (1..=19).contains(&length.len()) && length.iter().all(u8::is_ascii_digit)
+    };
+    match (lengths.next(), lengths.next()) {
+        (None, _) => Ok(()),
+        (Some(length), None) if is_number(length) => Ok(()),
+        _ => Err(Refusal::AmbiguousLength),
+    }
+}
+
+fn check_coding(request: &Parts) -> Result<(), Refusal> {
+    let mut codings = request.headers.get_all(TRANSFER_ENCODING).iter();
+    let is_known = |coding: &HeaderValue| {
+        request.version == Version::HTTP_11 && coding.as_bytes().eq_ignore_ascii_case(b"chunked")
+    };
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None) if is_known(coding) => Ok(()),
+        _ => Err(Refusal::Coding),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn named(uri: &str, hosts: &[&str]) -> Result<(String, u16), Refusal> {
@@ -215,67 +233,100 @@ mod tests {
             ":443",
             "[::1]443",
         ] {
-            assert_eq!(named("/", &[odd]), Err(Refusal::Host), "{odd}");
+            assert_eq!(named("/", &[odd]), Err(Refusal::HostMalformed), "{odd}");
         }
     }
 
     #[test]
     fn two_answers_to_the_same_question_are_refused() {
         // S-217, S-218, S-219
-        assert_eq!(named("/", &[]), Err(Refusal::Host));
-        assert_eq!(named("/", &["app.test", "app.test"]), Err(Refusal::Host));
-        assert_eq!(
-            named("http://other.test/", &["app.test"]),
-            Err(Refusal::Host)
-        );
+        assert_eq!(named("/", &[]), Err(Refusal::HostMissing));
+        let twice = named("/", &["app.test", "app.test"]);
+        assert_eq!(twice, Err(Refusal::HostTwice));
+        let differ = named("http://other.test/", &["app.test"]);
+        assert_eq!(differ, Err(Refusal::HostsDiffer));
         assert!(named("https://APP.test:443/", &["app.test"]).is_ok());
         assert!(named("https://app.test/", &[]).is_ok());
         assert_eq!(
             named("http://u@app.test/", &["app.test"]),
-            Err(Refusal::Host)
+            Err(Refusal::HostMalformed)
         );
     }
 
-    #[test]
-    fn methods_and_targets_that_are_never_forwarded() {
-        let ok = |method: &str, uri: &str| {
-            let method = Method::from_bytes(method.as_bytes()).unwrap();
-            check(
-                &method,
-                &uri.parse().unwrap(),
-                Version::HTTP_11,
-                &HeaderMap::new(),
-            )
-            .is_ok()
-        };
-        for method in ["TRACE", "TRACK", "CONNECT"] {
-            assert!(check_method(&Method::from_bytes(method.as_bytes()).unwrap()).is_err());
+    /// Whether a request passes; of the longest target, 64 bytes.
+    fn verdict(
+        method: &str,
+        uri: &str,
+        version: Version,
+        fields: &[(&'static str, &'static str)],
+    ) -> Result<(), Refusal> {
+        let mut request = http::Request::builder()
+            .method(method)
+            .uri(uri)
+            .version(version);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
         }
-        assert!(check_method(&Method::from_bytes(b"PROPFIND").unwrap()).is_ok());
-        assert!(ok("OPTIONS", "*") && !ok("GET", "*"));
-        assert!(!ok("GET", "ftp://app.test/") && !ok("GET", "/%zz") && !ok("GET", "/?\u{e4}"));
-        assert!(ok("GET", "/a//b;c?d=%zz") && ok("PROPFIND", "/"));
+        check(&request.body(()).unwrap().into_parts().0, 64)
+    }
+
+    #[test]
+    fn methods_that_are_never_forwarded() {
+        // S-216, S-226
+        let verdict = |method: &[u8]| check_method(&Method::from_bytes(method).unwrap());
+        for method in [&b"TRACE"[..], b"TRACK", b"CONNECT"] {
+            assert_eq!(verdict(method), Err(Refusal::Method));
+        }
+        for method in [&b"PROPFIND"[..], b"VERSION-CONTROL", b"M2", &[b'A'; 32]] {
+            assert_eq!(verdict(method), Ok(()));
+        }
+        for odd in [
+            &b"get"[..],
+            b"Get",
+            b"GET_",
+            b"2M",
+            b"-GET",
+            b"GE|T",
+            &[b'A'; 33],
+        ] {
+            assert_eq!(verdict(odd), Err(Refusal::MethodMalformed), "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn targets_that_are_never_forwarded() {
+        let verdict = |method, uri| verdict(method, uri, Version::HTTP_11, &[]);
+        for (method, target) in [
+            ("OPTIONS", "*"),
+            ("GET", "/a//b;c?d=%zz"),
+            ("PROPFIND", "/"),
+            ("GET", "http://app.test/"),
+        ] {
+            assert_eq!(verdict(method, target), Ok(()), "{target}");
+        }
+        for target in ["*", "/%zz", "/?\u{e4}"] {
+            assert_eq!(verdict("GET", target), Err(Refusal::Target), "{target}");
+        }
+        assert_eq!(verdict("GET", "ftp://app.test/"), Err(Refusal::Scheme));
+        let longest = format!("/{}", "a".repeat(63));
+        assert_eq!(verdict("GET", &longest), Ok(()));
+        assert_eq!(
+            verdict("GET", &format!("{longest}a")),
+            Err(Refusal::TargetLength)
+        );
     }
 
     #[test]
     fn an_expectation_or_a_coding_that_we_do_not_know_is_refused() {
         // S-091, S-212
-        let verdict = |version, fields: &[(&'static str, &'static str)]| {
-            let mut headers = HeaderMap::new();
-            for (name, value) in fields {
-                headers.append(*name, HeaderValue::from_static(value));
-            }
-            check(&Method::POST, &Uri::from_static("/"), version, &headers)
-        };
+        let verdict = |version, fields: &[_]| verdict("POST", "/", version, fields);
         let h11 = Version::HTTP_11;
         assert_eq!(verdict(h11, &[("expect", "100-Continue")]), Ok(()));
         for odd in ["y 100-continue", "100-continue, x", "", "200-ok"] {
-            assert_eq!(
-                verdict(h11, &[("expect", odd)]),
-                Err(Refusal::Expectation),
-                "{odd}"
-            );
+            let verdict = verdict(h11, &[("expect", odd)]);
+            assert_eq!(verdict, Err(Refusal::Expectation), "{odd}");
         }
+        let chunked = ("transfer-encoding", "chunked");
         assert_eq!(verdict(h11, &[("transfer-encoding", "Chunked")]), Ok(()));
         for odd in [
             "gzip, chunked",
@@ -284,29 +335,36 @@ mod tests {
             "xchunked",
             "",
         ] {
-            assert_eq!(
-                verdict(h11, &[("transfer-encoding", odd)]),
-                Err(Refusal::Framing),
-                "{odd}"
-            );
+            let verdict = verdict(h11, &[("transfer-encoding", odd)]);
+            assert_eq!(verdict, Err(Refusal::Coding), "{odd}");
         }
-        let twice = [
-            ("transfer-encoding", "chunked"),
-            ("transfer-encoding", "chunked"),
-        ];
-        assert_eq!(verdict(h11, &twice), Err(Refusal::Framing));
-        assert_eq!(
-            verdict(Version::HTTP_10, &twice[..1]),
-            Err(Refusal::Framing)
-        );
+        assert_eq!(verdict(h11, &[chunked, chunked]), Err(Refusal::Coding));
+        assert_eq!(verdict(Version::HTTP_10, &[chunked]), Err(Refusal::Coding));
     }
 
     #[test]
-    fn a_target_has_a_longest_length() {
-        let uri: Uri = format!("/{}", "a".repeat(MAX_TARGET_BYTES))
-            .parse()
-            .unwrap();
-        let verdict = check(&Method::GET, &uri, Version::HTTP_11, &HeaderMap::new());
-        assert_eq!(verdict, Err(Refusal::TargetLength));
+    fn a_length_has_one_reading() {
+        // S-221
+        for version in [Version::HTTP_11, Version::HTTP_2] {
+            let verdict = |fields: &[_]| verdict("POST", "/", version, fields);
+            let length = |value| ("content-length", value);
+            for good in ["0", "5", "0005", "9223372036854775807"] {
+                assert_eq!(verdict(&[length(good)]), Ok(()), "{good}");
+            }
+            for odd in [
+                "",
+                "+5",
+                "-1",
+                "5, 5",
+                "0x5",
+                "5 ",
+                "10000000000000000000000",
+            ] {
+                let verdict = verdict(&[length(odd)]);
+                assert_eq!(verdict, Err(Refusal::AmbiguousLength), "{odd}");
+            }
+            let twice = [length("5"), length("5")];
+            assert_eq!(verdict(&twice), Err(Refusal::AmbiguousLength));
+        }
     }
 }

@@ -89,7 +89,9 @@ impl UpstreamClient {
         let is_bound = connection_bound::is_asked_for(request.headers());
         let (answer, mut connection) = exchange.run(&pool, to, request).await?;
         let answer = readable(answer)?;
-        if is_bound || connection_bound::is_offered(answer.headers()) {
+        // Whoever answers before the request is whole may not read the rest of it as a body.
+        let is_early = exchange.progress.as_ref().is_some_and(|it| !it.is_sent());
+        if is_early || is_bound || connection_bound::is_offered(answer.headers()) {
             connection.spoil();
         }
         let longest_quiet = if is_event_stream(answer.headers()) {

@@ -24,6 +24,9 @@ pub enum UpstreamError {
     /// What came is no answer that can be passed on.
     #[error("failed to read the app's answer")]
     BadAnswer(#[source] AnswerFault),
+    /// The request's body is larger than is taken.
+    #[error("the body of the request is too large")]
+    BodyTooLarge,
     /// The connection ended before the head of the answer was there.
     #[error("the app broke off before its answer began")]
     BrokenOff(#[source] hyper::Error),
@@ -67,14 +70,27 @@ pub enum AnswerFault {
     TransferCoding,
 }
 
+impl Blame {
+    /// The word in the log.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Downstream => "downstream",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
 impl UpstreamError {
     /// Whose fault it is.
     #[must_use]
     pub fn blame(&self) -> Blame {
         match self {
-            Self::LeaseOver | Self::Refused(_) | Self::RequestBody(_) | Self::RequestTimeout => {
-                Blame::Downstream
-            }
+            Self::BodyTooLarge
+            | Self::LeaseOver
+            | Self::Refused(_)
+            | Self::RequestBody(_)
+            | Self::RequestTimeout => Blame::Downstream,
             Self::BadAnswer(_)
             | Self::BrokenOff(_)
             | Self::Connect(_)
@@ -88,6 +104,7 @@ impl UpstreamError {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::LeaseOver => StatusCode::UNAUTHORIZED,
             Self::Refused(_) | Self::RequestBody(_) => StatusCode::BAD_REQUEST,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -103,12 +120,13 @@ impl UpstreamError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::BadAnswer(_) => "upstream_bad_answer",
+            Self::BodyTooLarge => "body_too_large",
             Self::BrokenOff(_) => "upstream_broken_off",
             Self::Connect(_) => "upstream_unreachable",
             Self::ConnectTimeout => "upstream_connect_timeout",
             Self::HeadTimeout => "upstream_timeout",
             Self::LeaseOver => "session_over",
-            Self::Refused(_) => "request_refused",
+            Self::Refused(refusal) => refusal.reason(),
             Self::RequestBody(_) => "request_broken_off",
             Self::RequestTimeout => "request_timeout",
             Self::UnaskedUpgrade => "upstream_unasked_upgrade",
@@ -120,7 +138,10 @@ impl UpstreamError {
         match body_error_within(&error) {
             Some(BodyError::Ended(Ended::LeaseOver)) => Self::LeaseOver,
             Some(BodyError::Ended(Ended::Quiet)) => Self::RequestTimeout,
-            Some(BodyError::BrokenOff(_) | BodyError::Reset) => Self::RequestBody(error),
+            Some(BodyError::TooLarge) => Self::BodyTooLarge,
+            Some(BodyError::BrokenOff(_) | BodyError::Reset | BodyError::WithRequest) => {
+                Self::RequestBody(error)
+            }
             None if error.is_parse() => Self::BadAnswer(AnswerFault::Head(error)),
             None => Self::BrokenOff(error),
         }
@@ -150,4 +171,24 @@ pub enum BodyError {
     /// The stream of the body was reset as if that were an end.
     #[error("the body was reset before its end")]
     Reset,
+    /// More came than is taken.
+    #[error("the body is too large")]
+    TooLarge,
+    /// The body of an answer ended because its request did.
+    #[error("the request of this answer ended before its end")]
+    WithRequest,
+}
+
+impl BodyError {
+    /// The word for logs and metrics if an answer that ended so is a fault of the app's.
+    #[must_use]
+    pub fn fault_of_app(&self) -> Option<&'static str> {
+        match self {
+            Self::BrokenOff(_) => Some("upstream_body_broken_off"),
+            Self::Ended(Ended::Quiet) => Some("upstream_body_timeout"),
+            Self::Ended(Ended::LeaseOver) | Self::Reset | Self::TooLarge | Self::WithRequest => {
+                None
+            }
+        }
+    }
 }

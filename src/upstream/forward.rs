@@ -2,7 +2,7 @@
 //!
 //! Path and query are passed on byte for byte: what the rules matched is what the app gets (S-004).
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use http::{
     Extensions, HeaderMap, HeaderValue, Method, Request, Response, Uri, Version,
@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 
 use super::{
     answer_headers::{self, AnswerFacts},
-    body::{AnswerBody, UpstreamBody},
+    body::{AnswerBody, BodyLimits, UpstreamBody},
     client::UpstreamClient,
     connection_bound,
     error::UpstreamError,
@@ -22,9 +22,6 @@ use super::{
     removal::RemovalList,
     target::RouteTarget,
 };
-
-/// How long a client may send nothing in the middle of a body, unless configured.
-pub const DEFAULT_BODY_IDLE: Duration = Duration::from_mins(1);
 
 /// Everything about one request that its own bytes do not say.
 pub struct Forwarding<'a> {
@@ -38,8 +35,8 @@ pub struct Forwarding<'a> {
     pub facts: RequestFacts<'a>,
     /// How long both bodies may stream; forever if absent.
     pub lease: Option<Arc<dyn Lease>>,
-    /// How long the client may send nothing in the middle of its body.
-    pub body_idle: Duration,
+    /// How much is taken of the request's body, and how long.
+    pub body: BodyLimits,
     /// What the answer's fields depend on.
     pub answer: AnswerFacts<'a>,
 }
@@ -63,15 +60,18 @@ pub async fn forward(
 fn request_for(
     request: Request<Incoming>,
     with: &Forwarding<'_>,
-) -> Result<Request<UpstreamBody>, HeaderRefusal> {
+) -> Result<Request<UpstreamBody>, UpstreamError> {
     let (mut parts, incoming) = request.into_parts();
     let body = UpstreamBody::new(
         incoming,
         parts.version,
         with.client.clock().clone(),
         with.lease.clone(),
-        with.body_idle,
+        with.body,
     );
+    if body.is_too_large() {
+        return Err(UpstreamError::BodyTooLarge);
+    }
     let announced = parts.headers.get(CONTENT_LENGTH).cloned();
     headers::for_upstream(&mut parts.headers, with.target, with.removal, with.facts)?;
     frame(&mut parts.headers, &parts.method, &body, announced)?;
@@ -144,6 +144,7 @@ fn answer_from(mut answer: Response<AnswerBody>, with: &Forwarding<'_>) -> Respo
     let headers = answer.headers_mut();
     if connection_bound::refuse_offers(headers) && with.client.pool(&with.target.to).warns_first() {
         tracing::warn!(
+            route = %with.target.route,
             "the app asks for NTLM or Negotiate, which holds for a connection; this is not passed on"
         );
     }

@@ -4,8 +4,6 @@
 //! S-013, S-014, S-016, S-031). A client may name any field of its own in `Connection`; none of ours
 //! is there yet when that is read.
 
-use std::net::IpAddr;
-
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
@@ -38,11 +36,24 @@ pub enum HeaderRefusal {
     Target,
 }
 
+impl HeaderRefusal {
+    /// One stable word for logs, metrics and machine-readable answers.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::ConnectionMalformed => "connection_malformed",
+            Self::ConnectionNominates => "connection_nominates",
+            Self::Length => "length_mismatch",
+            Self::Target => "malformed_target",
+        }
+    }
+}
+
 /// What is said to the app about one request, beside what its route says.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestFacts<'a> {
-    /// The client's address as we see it.
-    pub peer: IpAddr,
+    /// Who sent it: the client's address as we see it, with those of fronts that are believed.
+    pub forwarded_for: &'a HeaderValue,
     /// Our id of the request.
     pub request_id: &'a HeaderValue,
     /// Who it is from; `None` on a public path, and then nothing says so.
@@ -69,7 +80,7 @@ pub fn for_upstream(
     cookies::cut_from_request(headers);
 
     headers.insert(HOST, target.host.clone());
-    headers.insert(X_FORWARDED_FOR, address_value(facts.peer));
+    headers.insert(X_FORWARDED_FOR, facts.forwarded_for.clone());
     headers.insert(X_FORWARDED_HOST, target.public_host.clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
     headers.insert(X_REQUEST_ID, facts.request_id.clone());
@@ -124,10 +135,4 @@ pub(super) fn connection_tokens(headers: &HeaderMap) -> impl Iterator<Item = &[u
         .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
         .map(<[u8]>::trim_ascii)
         .filter(|token| !token.is_empty())
-}
-
-/// An IPv4 client of an IPv6 socket is written as what it is (S-027).
-fn address_value(peer: IpAddr) -> HeaderValue {
-    HeaderValue::try_from(peer.to_canonical().to_string())
-        .expect("an address is written in digits, letters, dots and colons")
 }

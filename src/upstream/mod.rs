@@ -30,7 +30,7 @@ mod trace;
 mod tests;
 
 pub use self::{
-    body::{AnswerBody, UpstreamBody},
+    body::{AnswerBody, BodyLimits, UpstreamBody},
     client::UpstreamClient,
     error::{Blame, UpstreamError},
     forward::{Forwarding, forward},

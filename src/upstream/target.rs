@@ -29,6 +29,8 @@ pub struct RouteTarget {
     pub to: UpstreamAddress,
     /// From the request's end to the head of the answer.
     pub head_timeout: Duration,
+    /// For the log.
+    pub(super) route: RouteId,
     /// `Host` as the app sees it.
     pub(super) host: HeaderValue,
     /// The public host, with its port unless that is 443.
@@ -59,6 +61,7 @@ impl RouteTarget {
         Ok(Self {
             to: route.to.clone(),
             head_timeout: route.upstream.timeout,
+            route: route.id.clone(),
             host,
             public_host,
             answer_removal: AnswerRemoval::new(identity),

@@ -1,7 +1,5 @@
 //! The request's fields: removal, cookies, trace.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::prelude::*;
 
@@ -28,7 +26,7 @@ fn rewrite(headers: &mut HeaderMap) -> Result<(), HeaderRefusal> {
         &RouteTarget::new(&route).unwrap(),
         &RemovalList::new(&[route]),
         RequestFacts {
-            peer: IpAddr::V6(Ipv4Addr::new(192, 0, 2, 7).to_ipv6_mapped()),
+            forwarded_for: &HeaderValue::from_static("192.0.2.7"),
             request_id: &HeaderValue::from_static("ours"),
             identity: Some(&identity),
         },

@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    net::{IpAddr, Ipv4Addr},
+    net::Ipv4Addr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -31,8 +31,8 @@ use crate::{
     },
     identity::{ClaimRules, Identity, ProviderName, RouteId},
     upstream::{
-        AnswerBody, Forwarding, Lease, RemovalList, RenderedIdentity, RouteTarget, UpstreamClient,
-        answer_headers::AnswerFacts, forward, headers::RequestFacts,
+        AnswerBody, BodyLimits, Forwarding, Lease, RemovalList, RenderedIdentity, RouteTarget,
+        UpstreamClient, answer_headers::AnswerFacts, forward, headers::RequestFacts,
     },
 };
 
@@ -273,12 +273,15 @@ async fn answer(request: Request<Incoming>, context: &Context) -> Answer {
         target,
         removal,
         facts: RequestFacts {
-            peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            forwarded_for: &HeaderValue::from_static("127.0.0.1"),
             request_id: &request_id,
             identity: Some(&identity),
         },
         lease: lease.clone(),
-        body_idle: Duration::from_mins(1),
+        body: BodyLimits {
+            idle: Duration::from_mins(1),
+            bytes: None,
+        },
         answer: AnswerFacts {
             session_decided: true,
             hsts: None,

@@ -19,7 +19,7 @@ use super::support::{
 };
 use crate::{
     clock::Clock,
-    upstream::{AnswerBody, UpstreamBody, error::BodyError},
+    upstream::{AnswerBody, BodyLimits, UpstreamBody, error::BodyError},
 };
 
 async fn pair() -> (App, Front) {
@@ -375,9 +375,10 @@ async fn an_upload_reset_without_an_error_never_looks_whole() {
     let (mut client, server) = tokio::io::duplex(4096);
     let (report, mut reported) = mpsc::unbounded_channel();
     let service = service_fn(move |request: Request<Incoming>| {
-        let (clock, quiet) = (Clock::system(), Duration::from_mins(1));
+        let (clock, idle) = (Clock::system(), Duration::from_mins(1));
         let version = request.version();
-        let mut body = UpstreamBody::new(request.into_body(), version, clock, None, quiet);
+        let limits = BodyLimits { idle, bytes: None };
+        let mut body = UpstreamBody::new(request.into_body(), version, clock, None, limits);
         let report = report.clone();
         // Read on its own, as the driver of a connection does.
         tokio::spawn(async move {

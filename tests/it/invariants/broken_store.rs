@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use vestibule::{
     clock::ManualClock,
     config::{AccessLog, route::Authority},
-    gateway::{Gateway, RouteTable, Worker},
+    gateway::{Gateway, HouseRules, RouteTable, Worker},
     identity::{ClaimRules, Identity, ProviderName, RouteId},
     key_ring::KeyRing,
     login::Login,
@@ -178,7 +178,11 @@ async fn scene(fault: Fault) -> Scene {
         time.clock(),
         Arc::clone(&metrics),
         AccessWriter::to_stdout(AccessLog::Off).0,
-        None,
+        HouseRules {
+            hsts: None,
+            limits: config.limits.clone(),
+            trusted_proxies: config.listen.trusted_proxies.clone(),
+        },
     );
     let worker = Worker::new(Arc::new(gateway));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use vestibule::{
     app::{self, Ready, Running},
     clock::ManualClock,
-    config::finding::Finding,
+    config::{Config, finding::Finding},
     session::SessionStore,
 };
 
@@ -61,6 +61,7 @@ pub(crate) struct Builder {
     routes: Vec<String>,
     main: String,
     environment: Vec<(String, String)>,
+    adjusting: Box<dyn Fn(&mut Config) + Send + Sync>,
 }
 
 /// An application without routes and providers that goes by a clock of its own.
@@ -82,6 +83,7 @@ pub(crate) fn at(time: &ManualClock) -> Builder {
         hosts: Vec::new(),
         routes: Vec::new(),
         environment: Vec::new(),
+        adjusting: Box::new(|_| ()),
         folder,
         port,
     }
@@ -157,6 +159,15 @@ impl Builder {
         self
     }
 
+    /// Changes the configuration once it is read.
+    pub(crate) fn adjusted(
+        mut self,
+        adjusting: impl Fn(&mut Config) + Send + Sync + 'static,
+    ) -> Self {
+        self.adjusting = Box::new(adjusting);
+        self
+    }
+
     /// What `check` says about these files; nothing is started.
     pub(crate) fn findings(self) -> Vec<Finding> {
         self.write_rest();
@@ -171,7 +182,9 @@ impl Builder {
         self.write_rest();
         let prepared = app::prepare(&self.config_dir(), &self.environment, &self.time.clock());
         let findings: Vec<_> = prepared.findings.iter().map(ToString::to_string).collect();
-        prepared.ready.unwrap_or_else(|| panic!("{findings:#?}"))
+        let mut ready = prepared.ready.unwrap_or_else(|| panic!("{findings:#?}"));
+        (self.adjusting)(&mut ready.config);
+        ready
     }
 
     /// Boots it.
