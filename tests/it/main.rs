@@ -2,6 +2,10 @@
 
 // Helpers count as test code for clippy: they may unwrap.
 #[cfg(test)]
+mod body_limits;
+#[cfg(test)]
+mod client_address;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod conformance;
@@ -20,6 +24,8 @@ mod ops;
 #[cfg(test)]
 mod provider_down;
 #[cfg(test)]
+mod request_rules;
+#[cfg(test)]
 mod return_paths;
 #[cfg(test)]
 mod routing;
@@ -35,5 +41,7 @@ mod sign_out;
 mod support;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod upstream_distrust;
 #[cfg(test)]
 mod upstream_failure;
