@@ -8,6 +8,7 @@ mod cookies;
 mod interrupted;
 mod page_views;
 mod reflection;
+mod under_way;
 mod whole_way;
 
 use url::Url;
