@@ -7,6 +7,7 @@ mod discovery;
 mod exchange;
 mod id_tokens;
 mod keys;
+mod nonce;
 mod requests;
 mod support;
 mod wire;
