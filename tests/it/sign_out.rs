@@ -188,7 +188,7 @@ async fn a_provider_that_is_down_keeps_nobody_signed_in() {
 
 #[tokio::test]
 async fn another_site_can_make_a_browser_ask_and_no_more() {
-    // A link, an image, a frame, a prefetch, a browser that says nothing: a page with a button.
+    // S-244: a link, an image, a frame, a prefetch, a browser that says nothing: a page with a button.
     let house = house().await;
     let mut browser = house.browser_of("ann").await;
     for site in [
@@ -218,6 +218,7 @@ async fn another_site_can_make_a_browser_ask_and_no_more() {
 
 #[tokio::test]
 async fn a_form_of_another_site_signs_nobody_out() {
+    // S-244
     let house = house().await;
     let mut browser = house.browser_of("ann").await;
     let token = token_in(&browser.view(&house.url(LOGOUT)).await);
