@@ -6,7 +6,7 @@
 use std::{
     io::{self, Write},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
@@ -18,7 +18,9 @@ use prometheus_client::{
     registry::Registry,
 };
 use serde::Serialize;
-use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
+use tracing_appender::non_blocking::{
+    DEFAULT_BUFFERED_LINES_LIMIT, ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard,
+};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -104,8 +106,15 @@ impl AccessWriter {
         if form == AccessLog::Off {
             return (Self(None), None);
         }
-        let (writer, guard) = tracing_appender::non_blocking(io::stdout());
-        (Self(Some((form, writer))), Some(guard))
+        let (writer, guard) = Self::to(io::stdout(), form, DEFAULT_BUFFERED_LINES_LIMIT);
+        (writer, Some(guard))
+    }
+
+    /// Keeps so many lines for a sink that does not take them; what comes on top is dropped.
+    fn to(sink: impl Write + Send + 'static, form: AccessLog, lines: usize) -> (Self, WorkerGuard) {
+        let builder = NonBlockingBuilder::default().lossy(true);
+        let (writer, guard) = builder.buffered_lines_limit(lines).finish(sink);
+        (Self(Some((form, writer))), guard)
     }
 
     /// Whether a record would be written at all.
@@ -225,6 +234,9 @@ pub struct Metrics {
     sessions_live: Gauge,
     sessions_ended: Family<EndLabels, Counter>,
     panics: Counter,
+    access_lines_dropped: Counter,
+    /// Where the access log counts what it dropped.
+    access_log: OnceLock<ErrorCounter>,
     full_store: Seldom,
     clock: Clock,
 }
@@ -287,6 +299,8 @@ impl Metrics {
             sessions_live: Gauge::default(),
             sessions_ended: Family::default(),
             panics: Counter::default(),
+            access_lines_dropped: Counter::default(),
+            access_log: OnceLock::new(),
             full_store: Seldom::default(),
             clock,
         };
@@ -331,7 +345,19 @@ impl Metrics {
             "Requests that ended in a fault of ours that was caught",
             metrics.panics.clone(),
         );
+        registry.register(
+            "access_lines_dropped",
+            "Lines of the access log that were dropped because nobody took them",
+            metrics.access_lines_dropped.clone(),
+        );
         metrics
+    }
+
+    /// Shows from now on what this access log has dropped. For the one of the process.
+    pub fn watch(&self, access: &AccessWriter) {
+        if let Some((_, writer)) = &access.0 {
+            let _ = self.access_log.set(writer.error_counter());
+        }
     }
 
     /// The counter for requests of a route with a decision.
@@ -410,6 +436,11 @@ impl Metrics {
     pub fn text(&self, sessions_live: u64) -> String {
         self.sessions_live
             .set(i64::try_from(sessions_live).unwrap_or(i64::MAX));
+        if let Some(log) = self.access_log.get() {
+            let dropped = u64::try_from(log.dropped_lines()).unwrap_or(u64::MAX);
+            let shown = self.access_lines_dropped.inner();
+            shown.store(dropped, Ordering::Relaxed);
+        }
         let mut text = String::new();
         // Writing into a string cannot fail.
         let _ = encode(&mut text, &self.registry);
@@ -452,6 +483,45 @@ mod tests {
                 "{line}"
             );
         }
+    }
+
+    /// Takes nothing for as long as the test holds the other end.
+    struct Blocked(std::sync::mpsc::Receiver<()>);
+
+    impl Write for Blocked {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.0.recv();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_log_that_nobody_takes_holds_nobody_up_and_counts_what_it_drops() {
+        // S-267
+        let metrics = Metrics::new(Clock::system());
+        let (hold, held) = std::sync::mpsc::channel();
+        let (writer, guard) = AccessWriter::to(Blocked(held), AccessLog::Json, 10);
+        metrics.watch(&writer);
+        let dropped = || {
+            let text = metrics.text(0);
+            let (_, tail) = text
+                .split_once("vestibule_access_lines_dropped_total ")
+                .unwrap();
+            tail.lines().next().unwrap().parse::<u64>().unwrap()
+        };
+        assert_eq!(dropped(), 0);
+        for _ in 0..100 {
+            writer.write(&record());
+        }
+        // Ten wait, one at most is being written.
+        assert!((89..=90).contains(&dropped()), "{}", dropped());
+        drop(hold);
+        drop(guard);
+        assert!((89..=90).contains(&dropped()), "{}", dropped());
     }
 
     #[test]

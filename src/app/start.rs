@@ -22,7 +22,10 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tracing_appender::non_blocking::WorkerGuard;
 
-use super::prepare::Ready;
+use super::{
+    kept_up::{PAUSE, kept_up},
+    prepare::Ready,
+};
 use crate::{
     clock::Clock,
     config::Config,
@@ -67,12 +70,24 @@ pub struct Running {
 /// Returns an error if an address is taken, a thread cannot be started, or the trusted roots of a
 /// provider cannot be read.
 pub fn start(ready: Ready, clock: &Clock) -> anyhow::Result<Running> {
+    let listen = &ready.config.listen;
+    let https = Sockets::bind(listen.https, listen.workers)?;
+    let address = https.address();
+    start_on(address, https.into_listeners(), ready, clock)
+}
+
+/// The same on sockets that are listening already, one for each data thread.
+fn start_on(
+    https: SocketAddr,
+    listeners: Vec<TcpListener>,
+    ready: Ready,
+    clock: &Clock,
+) -> anyhow::Result<Running> {
     let Ready {
         config,
         certificates,
         providers,
     } = ready;
-    let https = Sockets::bind(config.listen.https, config.listen.workers)?;
     let http = config
         .listen
         .http
@@ -95,9 +110,17 @@ pub fn start(ready: Ready, clock: &Clock) -> anyhow::Result<Running> {
     let store = session_store(&config, clock, &metrics);
     for provider in providers.values() {
         // Each keeps itself fresh, and is waited for by nobody.
-        control.spawn(Arc::clone(provider).keep_fresh());
+        let provider = Arc::clone(provider);
+        let fresh = move || Arc::clone(&provider).keep_fresh();
+        control.spawn(kept_up(
+            "keeping a provider fresh",
+            Arc::clone(&metrics),
+            PAUSE,
+            fresh,
+        ));
     }
     let (access, access_guard) = AccessWriter::to_stdout(config.log);
+    metrics.watch(&access);
     let gateway = {
         let (clock, metrics) = (clock.clone(), Arc::clone(&metrics));
         let parts = Parts {
@@ -109,7 +132,7 @@ pub fn start(ready: Ready, clock: &Clock) -> anyhow::Result<Running> {
         Arc::new(parts.gateway(&config, access, control.handle())?)
     };
     let mut running = Running {
-        https: https.address(),
+        https,
         http: http.as_ref().map(Sockets::address),
         ops: ops.as_ref().map(Sockets::address),
         store: Arc::clone(&store),
@@ -146,7 +169,7 @@ pub fn start(ready: Ready, clock: &Clock) -> anyhow::Result<Running> {
     let acceptor =
         tls::acceptor(Arc::new(Certificates::new(certificates))).context("failed to set up TLS")?;
     let room = Arc::new(Semaphore::new(config.limits.connections));
-    for (number, listener) in https.into_listeners().into_iter().enumerate() {
+    for (number, listener) in listeners.into_iter().enumerate() {
         let thread = DataThread {
             listener,
             acceptor: acceptor.clone(),
@@ -418,5 +441,122 @@ impl Drop for Running {
         if let Some(control) = self.control.take() {
             control.shutdown_background();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::{self, File, OpenOptions},
+        io::{Read, Write},
+        net::TcpStream,
+        os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
+        path::Path,
+    };
+
+    use super::*;
+    use crate::{app::prepare, clock::ManualClock};
+
+    fn write(file: &Path, text: &str) {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create(true)
+            .mode(0o600)
+            .open(file)
+            .unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// One route, operators on a port of the system's choice, and a provider that is nowhere.
+    fn ready(folder: &Path, clock: &Clock) -> Ready {
+        let made = rcgen::generate_simple_self_signed(vec!["wiki.example".to_owned()]).unwrap();
+        for (file, text) in [
+            ("certs/wiki.crt", made.cert.pem()),
+            ("certs/wiki.key", made.signing_key.serialize_pem()),
+            ("secret", "a secret that is never printed".to_owned()),
+            (
+                "config/vestibule.toml",
+                format!(
+                    "[listen]\nhttps = \"127.0.0.1:8443\"\n[ops]\nlisten = \"127.0.0.1:0\"\n\
+                     [idp.nowhere]\nissuer = \"http://127.0.0.1:9\"\nclient_id = \"x\"\n\
+                     client_secret_file = \"{}\"\n[log]\naccess = \"off\"",
+                    folder.join("secret").display()
+                ),
+            ),
+            (
+                "config/routes.d/wiki.toml",
+                "from = \"https://wiki.example:8443\"\nto = \"http://127.0.0.1:9\"\n\
+                 allow = \"signed-in\""
+                    .to_owned(),
+            ),
+        ] {
+            write(&folder.join(file), &text);
+        }
+        let prepared = prepare(&folder.join("config"), &[], clock);
+        let findings = prepared.findings;
+        prepared.ready.unwrap_or_else(|| panic!("{findings:?}"))
+    }
+
+    /// Status line and body of `/readyz`.
+    fn readiness(running: &Running) -> String {
+        let mut stream = TcpStream::connect(running.ops().unwrap()).unwrap();
+        let request = b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// Two data threads, the second on `listener`.
+    fn running_with(listener: TcpListener, folder: &Path) -> Running {
+        // The certificates are of today.
+        let clock = ManualClock::starting_at(Clock::system().now().wall).clock();
+        let first = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = first.local_addr().unwrap();
+        for listener in [&first, &listener] {
+            listener.set_nonblocking(true).unwrap();
+        }
+        start_on(
+            address,
+            vec![first, listener],
+            ready(folder, &clock),
+            &clock,
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn a_data_thread_that_cannot_accept_makes_the_process_unready() {
+        // A file in place of the socket: nothing that a runtime could wait for.
+        let folder = tempfile::tempdir().unwrap();
+        let file = File::create(folder.path().join("no socket")).unwrap();
+        let running = running_with(TcpListener::from(OwnedFd::from(file)), folder.path());
+        for attempt in 0.. {
+            let answer = readiness(&running);
+            if answer.starts_with("HTTP/1.1 503 ") {
+                assert!(answer.contains("\"ready\":false"), "{answer}");
+                break;
+            }
+            assert!(attempt < 1000, "{answer}");
+            thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+
+    #[test]
+    fn data_threads_that_accept_are_ready() {
+        let folder = tempfile::tempdir().unwrap();
+        let second = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = second.local_addr().unwrap();
+        let running = running_with(second, folder.path());
+        // Both have had their turn.
+        for address in [running.https(), address] {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.write_all(b"no TLS at all\r\n\r\n").unwrap();
+            let _ = stream.read(&mut [0; 16]);
+        }
+        let answer = readiness(&running);
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
 }
