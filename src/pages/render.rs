@@ -189,6 +189,12 @@ fn add_headers_of(notice: &Notice<'_>, headers: &mut HeaderMap) {
     if let Ok(policy) = HeaderValue::try_from(policy) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
+    // Whoever opened a window must not learn from it what page came (S-251). Not on redirects: a
+    // window that an app opened itself may have to sign in on its way, and keeps its opener.
+    headers.insert(
+        "cross-origin-opener-policy",
+        HeaderValue::from_static("same-origin"),
+    );
     add_headers_of_status(notice, headers);
 }
 
