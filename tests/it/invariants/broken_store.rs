@@ -259,7 +259,7 @@ async fn a_store_in_doubt_lets_nobody_in() {
 
 #[tokio::test]
 async fn a_panic_is_the_fault_of_one_request() {
-    // S-006: the thread serves on, and the fault is counted.
+    // S-006, S-268: the thread serves on, and the fault is counted.
     let scene = scene(Fault::Panics).await;
     for _ in 0..3 {
         assert_eq!(scene.get("/").await.0, 500);

@@ -2,7 +2,7 @@
 
 use std::{
     net::TcpStream,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     time::Duration,
 };
 
@@ -40,15 +40,43 @@ impl Process {
         &self.built
     }
 
+    /// The number that the system knows it by.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.as_ref().expect("it was not stopped yet").id()
+    }
+
+    /// Sends SIGTERM and waits for the end; nobody reads what is printed until then.
+    pub(crate) async fn terminate_unread(mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("it was not stopped yet");
+        terminate(&child);
+        let ending = async {
+            loop {
+                if let Some(status) = child.try_wait().unwrap() {
+                    break status;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let ended = tokio::time::timeout(PATIENCE, ending).await;
+        ended.unwrap_or_else(|_| {
+            let _ = child.kill();
+            panic!("SIGTERM does not end it")
+        })
+    }
+
     /// Sends SIGTERM, waits for the end, and hands back all that was printed.
     pub(crate) async fn terminate(mut self) -> Output {
         let child = self.child.take().expect("it was not stopped yet");
-        let signalled = Command::new("kill").arg(child.id().to_string()).status();
-        assert!(signalled.unwrap().success());
+        terminate(&child);
         let waiting = tokio::task::spawn_blocking(|| child.wait_with_output());
         let ended = tokio::time::timeout(PATIENCE, waiting).await;
         ended.expect("SIGTERM ends it").unwrap().unwrap()
     }
+}
+
+fn terminate(child: &Child) {
+    let signalled = Command::new("kill").arg(child.id().to_string()).status();
+    assert!(signalled.unwrap().success());
 }
 
 impl Drop for Process {
