@@ -3,54 +3,57 @@
 // Helpers count as test code for clippy: they may unwrap.
 #[cfg(test)]
 mod body_limits;
+#[cfg(test)]
 mod client_address;
+#[cfg(test)]
 mod config;
+#[cfg(test)]
 mod conformance;
+#[cfg(test)]
 mod connections;
+#[cfg(test)]
 mod cross_site;
+#[cfg(test)]
 mod floods;
+#[cfg(test)]
 mod identity_header;
+#[cfg(test)]
 mod invariants;
+#[cfg(test)]
 mod layering;
+#[cfg(test)]
 mod login;
+#[cfg(test)]
 mod ops;
+#[cfg(test)]
 mod panics;
+#[cfg(test)]
 mod provider_down;
+#[cfg(test)]
 mod readiness;
+#[cfg(test)]
 mod request_rules;
+#[cfg(test)]
 mod return_paths;
+#[cfg(test)]
 mod routing;
+#[cfg(test)]
 mod seldom;
+#[cfg(test)]
 mod session_lifetime;
+#[cfg(test)]
 mod session_store;
+#[cfg(test)]
 mod shutdown;
+#[cfg(test)]
 mod sign_out;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
 mod tls;
+#[cfg(test)]
 mod tls_tickets;
+#[cfg(test)]
 mod upstream_distrust;
+#[cfg(test)]
 mod upstream_failure;
-#[cfg(test)]
-#[cfg(test)]
-#[cfg(test)]
-#[cfg(test)]
-#[cfg(test)]
-#[cfg(test)]
-#[cfg(test)]
-#[cfg(test)]
-#[cfg(test)]
-#[cfg(test)]
-#[cfg(test)]
-#[cfg(test)]
-#[cfg(test)]
-#[cfg(test)]
-#[cfg(test)]
-#[cfg(test)]
-#[cfg(test)]
-#[cfg(test)]
-#[cfg(test)]
-#[cfg(test)]
-#[cfg(test)]
-#[cfg(test)]
-#[cfg(test)]
-#[cfg(test)]

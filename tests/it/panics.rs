@@ -4,6 +4,7 @@
 use std::{
     convert::Infallible,
     fs,
+    future::{Ready, ready},
     path::{Path, PathBuf},
     pin::Pin,
     sync::Arc,
@@ -13,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame};
-use hyper::{body::Incoming, service::service_fn};
+use hyper::{body::Incoming, service::Service};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -22,6 +23,7 @@ use tokio::{
 };
 use vestibule::{
     config::listener::Limits,
+    head_guard::{HeadFault, RefuseHead},
     listener::{Phase, Shutdown, Sockets, Terms, accept::accept, connection::serve_plain},
     telemetry::Metrics,
 };
@@ -52,12 +54,26 @@ impl Body for Piece {
     }
 }
 
-async fn answer(request: Request<Incoming>) -> Result<Response<Piece>, Infallible> {
-    let body = Piece {
-        sent: false,
-        faulty: request.uri().path() == "/faulty",
-    };
-    Ok(Response::new(body))
+struct Pieces;
+
+impl Service<Request<Incoming>> for Pieces {
+    type Response = Response<Piece>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Piece>, Infallible>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let body = Piece {
+            sent: false,
+            faulty: request.uri().path() == "/faulty",
+        };
+        ready(Ok(Response::new(body)))
+    }
+}
+
+impl RefuseHead for Pieces {
+    fn refuse(&self, fault: HeadFault) -> Response<Bytes> {
+        panic!("a request of the tests is refused: {fault}");
+    }
 }
 
 /// All that comes back for a request; the connection ends one way or another.
@@ -86,8 +102,7 @@ async fn a_panic_in_a_body_breaks_that_answer_off_and_ends_nothing_else() {
     let serve = move |stream, address| {
         let terms = terms.clone();
         async move {
-            let make = |_| service_fn(answer);
-            serve_plain(stream, address, make, &terms).await;
+            serve_plain(stream, address, |_| Pieces, &terms).await;
         }
     };
     let listener = sockets.into_listeners().remove(0);
