@@ -50,17 +50,16 @@ impl Followed {
 
     fn tell(&self, error: &BodyError) {
         let (route, request_id) = (self.route.route.id.0.as_str(), self.request_id.as_str());
-        match error.fault_of_app() {
-            Some(reason) => tell_of_app(&self.metrics, Some(route), request_id, reason, error),
-            None => {
-                let error = chain(error);
-                tracing::debug!(
-                    request_id,
-                    route,
-                    error,
-                    "an answer was not passed on whole"
-                );
-            }
+        if let Some(reason) = error.fault_of_app() {
+            tell_of_app(&self.metrics, Some(route), request_id, reason, error);
+        } else {
+            let error = chain(error);
+            tracing::debug!(
+                request_id,
+                route,
+                error,
+                "an answer was not passed on whole"
+            );
         }
     }
 }

@@ -53,15 +53,12 @@ impl Word {
     }
 }
 
-#[tokio::test]
-async fn every_refusal_has_a_word_of_its_own() {
-    // S-089, S-212, S-216, S-217, S-218, S-221, S-226, S-259
-    let (front, app) = ruled();
-    let session = front.session(HOST).await;
-    let signed_in = || ask("GET", "/").with("Cookie", &session);
+/// What is refused, with which status and word.
+fn refused(session: &str) -> Vec<(Ask, u16, Word)> {
+    let signed_in = || ask("GET", "/").with("Cookie", session);
     let long = |length| format!("/{}", "a".repeat(length));
     let twice = |name, value| ask("POST", "/pub").with(name, value).with(name, value);
-    let table: Vec<(Ask, u16, Word)> = vec![
+    vec![
         (
             ask("get", "/pub"),
             400,
@@ -150,8 +147,15 @@ async fn every_refusal_has_a_word_of_its_own() {
             400,
             Word::Http1("connection_malformed"),
         ),
-    ];
-    for (asked, status, word) in table {
+    ]
+}
+
+#[tokio::test]
+async fn every_refusal_has_a_word_of_its_own() {
+    // S-089, S-212, S-216, S-217, S-218, S-221, S-226, S-259
+    let (front, app) = ruled();
+    let session = front.session(HOST).await;
+    for (asked, status, word) in refused(&session) {
         for protocol in PROTOCOLS {
             let Some(reason) = word.over(protocol) else {
                 continue;

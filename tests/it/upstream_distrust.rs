@@ -281,19 +281,19 @@ async fn an_answer_to_an_upgrade_is_an_answer() {
         let front = wiki(&app, "");
         let session = front.session(HOST).await;
         let authority = front.vestibule.authority(HOST);
-        let head = format!(
+        let request = format!(
             "GET / HTTP/1.1\r\nHost: {authority}\r\nCookie: {session}\r\nConnection: upgrade\r\n\
              Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\nsecret bytes"
         );
-        let came = front.vestibule.raw(HOST).say(head).await;
+        let came = front.vestibule.raw(HOST).say(request).await;
         assert_eq!(came.statuses()[0], status, "{}", came.text());
         assert!(!came.text().contains("secret bytes"), "{}", came.text());
-        let heard = app.heard().concat();
-        let heard = String::from_utf8(heard).unwrap().to_ascii_lowercase();
+        let reached = app.heard().concat();
+        let reached = String::from_utf8(reached).unwrap().to_ascii_lowercase();
         assert!(
-            !heard.contains("\r\nupgrade:") && !heard.contains("secret bytes"),
-            "{heard}"
+            !reached.contains("\r\nupgrade:") && !reached.contains("secret bytes"),
+            "{reached}"
         );
     }
 }
