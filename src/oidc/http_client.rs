@@ -15,7 +15,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::{Either, select};
-use http::{Request, StatusCode, header};
+use http::{Method, Request, StatusCode, header};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
@@ -31,7 +31,10 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
-use crate::config::is_loopback;
+use crate::{
+    config::is_loopback,
+    head_guard::{HeadGuard, HeadLimits},
+};
 
 use super::{
     address,
@@ -45,11 +48,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a whole exchange may take, connecting included.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Most bytes of an answer's head.
-const MAX_HEAD_BYTES: usize = 32 * 1024;
-
-/// Most header fields of an answer.
-const MAX_HEADERS: usize = 100;
+/// How much of the head of an answer is read.
+const LIMITS: HeadLimits = HeadLimits {
+    head_bytes: 32 * 1024,
+    headers: 100,
+    target_bytes: 0,
+};
 
 /// Most addresses of a name that are tried.
 const MAX_ADDRESSES: usize = 8;
@@ -332,9 +336,11 @@ async fn exchange(
     peer: IpAddr,
     max_bytes: usize,
 ) -> Result<Answer, HttpError> {
+    let (stream, expected) = HeadGuard::of_answers(stream, LIMITS);
+    expected.next_answer(request.method() == Method::HEAD);
     let (mut sender, connection) = http1::Builder::new()
-        .max_buf_size(MAX_HEAD_BYTES)
-        .max_headers(MAX_HEADERS)
+        .max_buf_size(LIMITS.head_bytes)
+        .max_headers(LIMITS.headers)
         .handshake(TokioIo::new(stream))
         .await
         .map_err(HttpError::Exchange)?;

@@ -2,7 +2,7 @@
 //!
 //! One for each data thread, so that its connections are driven where they are used. A request is
 //! sent a second time only if hyper hands it back unsent (S-098); what is in doubt is never used
-//! again. The limits on heads are hyper's, with our figures (RFC 9112).
+//! again. What an answer is, a guard says before hyper sees it (S-096, S-225).
 
 use std::{
     collections::HashMap,
@@ -11,14 +11,8 @@ use std::{
     time::Duration,
 };
 
-use http::{
-    HeaderMap, Request, Response, StatusCode,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
-};
-use hyper::{
-    body::Incoming,
-    client::conn::http1::{self, SendRequest},
-};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, select};
 
@@ -29,7 +23,11 @@ use super::{
     lease::Watch,
     pool::{Connection, Pool},
 };
-use crate::{clock::Clock, config::route::UpstreamAddress};
+use crate::{
+    clock::Clock,
+    config::route::UpstreamAddress,
+    head_guard::{Expected, HeadGuard, HeadLimits},
+};
 
 /// How long an app may take to accept a connection, its name's resolution included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,11 +35,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an app may take between two pieces of an answer, or to take a piece of a request.
 const LONGEST_QUIET: Duration = Duration::from_mins(5);
 
-/// Largest head of an answer.
-const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// How much of the head of an answer is read.
+const LIMITS: HeadLimits = HeadLimits {
+    head_bytes: 64 * 1024,
+    headers: 256,
+    target_bytes: 0,
+};
 
-/// Most fields of an answer.
-const MAX_FIELDS: usize = 256;
+/// What hyper counts as part of a head and the guard does not.
+const EMPTY_LINE: usize = 2;
 
 /// Sends requests to apps, over connections that it keeps. Cheap to clone; clones share them.
 #[derive(Clone, Debug)]
@@ -88,7 +90,10 @@ impl UpstreamClient {
         let lease = request.body().lease();
         let is_bound = connection_bound::is_asked_for(request.headers());
         let (answer, mut connection) = exchange.run(&pool, to, request).await?;
-        let answer = readable(answer)?;
+        // The guard lets everything through behind it: there is nothing that it could mean (S-087).
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(UpstreamError::UnaskedUpgrade);
+        }
         // Whoever answers before the request is whole may not read the rest of it as a body.
         let is_early = exchange.progress.as_ref().is_some_and(|it| !it.is_sent());
         if is_early || is_bound || connection_bound::is_offered(answer.headers()) {
@@ -134,14 +139,14 @@ impl Exchange<'_> {
         mut request: Request<UpstreamBody>,
     ) -> Result<(Response<Incoming>, Connection), UpstreamError> {
         if let Some(mut idle) = pool.take() {
-            match self.attempt(&mut idle.sender, request).await {
+            match self.attempt(&mut idle, request).await {
                 Ok(answer) => return Ok((answer, idle)),
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Unsent(unsent, _)) => request = *unsent,
             }
         }
         let mut fresh = self.connect(to).await?;
-        match self.attempt(&mut fresh.sender, request).await {
+        match self.attempt(&mut fresh, request).await {
             Ok(answer) => Ok((answer, fresh)),
             Err(Failure::Final(error)) => Err(error),
             Err(Failure::Unsent(_, error)) => Err(UpstreamError::BrokenOff(error)),
@@ -150,13 +155,17 @@ impl Exchange<'_> {
 
     async fn attempt(
         &self,
-        sender: &mut SendRequest<UpstreamBody>,
+        connection: &mut Connection,
         request: Request<UpstreamBody>,
     ) -> Result<Response<Incoming>, Failure> {
         // Connecting takes time, and nothing may be sent after the end.
         if request.body().check().is_err() {
             return Err(Failure::Final(UpstreamError::LeaseOver));
         }
+        let Connection {
+            sender, expected, ..
+        } = connection;
+        expected.next_answer(request.method() == Method::HEAD);
         let mut answer = pin!(sender.try_send_request(request));
         let mut timed_out = pin!(self.timed_out());
         let answer = select! {
@@ -166,7 +175,7 @@ impl Exchange<'_> {
         };
         answer.map_err(|mut failed| match failed.take_message() {
             Some(unsent) => Failure::Unsent(Box::new(unsent), failed.into_error()),
-            None => Failure::Final(UpstreamError::of_exchange(failed.into_error())),
+            None => Failure::Final(of_exchange(failed.into_error(), expected)),
         })
     }
 
@@ -203,9 +212,10 @@ impl Exchange<'_> {
             () = self.clock.sleep(CONNECT_TIMEOUT) => return Err(UpstreamError::ConnectTimeout),
         };
         stream.set_nodelay(true).map_err(UpstreamError::Connect)?;
+        let (stream, expected) = HeadGuard::of_answers(stream, LIMITS);
         let (sender, driver) = http1::Builder::new()
-            .max_header_size(MAX_HEAD_BYTES)
-            .max_headers(MAX_FIELDS)
+            .max_header_size(LIMITS.head_bytes + EMPTY_LINE)
+            .max_headers(LIMITS.headers)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(UpstreamError::BrokenOff)?;
@@ -215,7 +225,7 @@ impl Exchange<'_> {
                 tracing::debug!(%error, "a connection to the app ended");
             }
         });
-        Ok(Connection::new(sender, driver.abort_handle()))
+        Ok(Connection::new(sender, expected, driver.abort_handle()))
     }
 }
 
@@ -225,34 +235,14 @@ enum Failure {
     Unsent(Box<Request<UpstreamBody>>, hyper::Error),
 }
 
-/// Refuses what the client's side would have to guess at (S-087, S-225).
-fn readable(answer: Response<Incoming>) -> Result<Response<Incoming>, UpstreamError> {
-    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(UpstreamError::UnaskedUpgrade);
-    }
-    match framing_fault(answer.headers()) {
-        Some(fault) => Err(UpstreamError::BadAnswer(fault)),
-        None => Ok(answer),
-    }
-}
-
-fn framing_fault(headers: &HeaderMap) -> Option<AnswerFault> {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-    let length = lengths.next();
-    if let Some(coding) = codings.next() {
-        let is_chunked = coding
-            .as_bytes()
-            .trim_ascii()
-            .eq_ignore_ascii_case(b"chunked");
-        if !is_chunked || codings.next().is_some() {
-            return Some(AnswerFault::TransferCoding);
+/// What a failed exchange was: to hyper, what the guard refuses is a connection that cannot be read.
+fn of_exchange(error: hyper::Error, expected: &Expected) -> UpstreamError {
+    match (UpstreamError::of_exchange(error), expected.fault()) {
+        (UpstreamError::BrokenOff(_), Some(fault)) => {
+            UpstreamError::BadAnswer(AnswerFault::Refused(fault))
         }
-        return length.map(|_| AnswerFault::Length);
+        (error, _) => error,
     }
-    let length = length?.as_bytes();
-    let is_number = (1..=19).contains(&length.len()) && length.iter().all(u8::is_ascii_digit);
-    (!is_number || lengths.next().is_some()).then_some(AnswerFault::Length)
 }
 
 /// A quiet event stream is not idle.

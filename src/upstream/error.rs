@@ -8,6 +8,7 @@ use http::StatusCode;
 use thiserror::Error;
 
 use super::{headers::HeaderRefusal, lease::Ended};
+use crate::head_guard::HeadFault;
 
 /// Whose fault it is that a request came to nothing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -62,12 +63,9 @@ pub enum AnswerFault {
     /// The head is none, or is too large.
     #[error("the head is malformed or too large")]
     Head(#[source] hyper::Error),
-    /// More than one length, or one that is no number, or one beside a transfer coding.
-    #[error("the length of the body is announced in a way that can be read twice")]
-    Length,
-    /// A transfer coding other than `chunked` alone.
-    #[error("the body has an unknown transfer coding")]
-    TransferCoding,
+    /// It could be read in more than one way, or belongs to no request.
+    #[error("the answer was refused as {}", .0.reason())]
+    Refused(#[source] HeadFault),
 }
 
 impl Blame {

@@ -16,7 +16,7 @@ use hyper::client::conn::http1::SendRequest;
 use tokio::task::AbortHandle;
 
 use super::body::UpstreamBody;
-use crate::clock::Clock;
+use crate::{clock::Clock, head_guard::Expected};
 
 /// Most idle connections to one app and data thread: as many as requests may be under way at once.
 const MAX_IDLE: usize = 1024;
@@ -33,17 +33,29 @@ const LONGEST_SETTLING: Duration = Duration::from_secs(1);
 /// An open connection to an app, and the task that drives it.
 pub(super) struct Connection {
     pub(super) sender: SendRequest<UpstreamBody>,
+    /// Told before each request what its answer is to be.
+    pub(super) expected: Expected,
     driver: AbortHandle,
     is_reusable: bool,
 }
 
 impl Connection {
-    pub(super) fn new(sender: SendRequest<UpstreamBody>, driver: AbortHandle) -> Self {
+    pub(super) fn new(
+        sender: SendRequest<UpstreamBody>,
+        expected: Expected,
+        driver: AbortHandle,
+    ) -> Self {
         Self {
             sender,
+            expected,
             driver,
             is_reusable: true,
         }
+    }
+
+    /// Whether it has ended, or is about to because of what came over it.
+    fn is_over(&self) -> bool {
+        self.sender.is_closed() || self.expected.fault().is_some()
     }
 
     /// Nobody else may use it after this exchange.
@@ -99,7 +111,7 @@ impl Pool {
                 idle.connections.clear();
                 return None;
             }
-            if !connection.sender.is_closed() && connection.sender.is_ready() {
+            if !connection.is_over() && connection.sender.is_ready() {
                 return Some(connection);
             }
         }
@@ -108,7 +120,7 @@ impl Pool {
 
     /// Takes back a connection after a whole exchange, once hyper is done with it.
     pub(super) fn put_back(pool: &Arc<Self>, mut connection: Connection) {
-        if !connection.is_reusable || connection.sender.is_closed() {
+        if !connection.is_reusable || connection.is_over() {
             return;
         }
         if connection.sender.is_ready() {
@@ -148,7 +160,7 @@ impl Pool {
         let now = self.clock.now().monotonic;
         let mut idle = self.lock();
         idle.connections.retain(|(since, connection)| {
-            now.saturating_sub(*since) < LONGEST_IDLE && !connection.sender.is_closed()
+            now.saturating_sub(*since) < LONGEST_IDLE && !connection.is_over()
         });
         idle.has_sweeper = !idle.connections.is_empty();
         idle.has_sweeper

@@ -12,6 +12,7 @@ use super::{
     super::http_client::{Answer, AnswerError, HttpClient, HttpError, Reach},
     support::*,
 };
+use crate::{head_guard::HeadFault, telemetry::chain};
 
 /// Answers every connection with these bytes, then closes it or holds it open.
 async fn raw(answer: &'static [u8], hold: bool) -> SocketAddr {
@@ -98,6 +99,37 @@ async fn an_answer_counts_only_whole_and_within_its_limits() {
             Err(error) => format!("{error:?}"),
         };
         assert!(found.starts_with(wanted), "{answer:.90}: {found}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_can_be_read_twice_is_none() {
+    // S-225: the log says what was wrong with it.
+    for (answer, hold, wanted) in [
+        (
+            &b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}"[..],
+            true,
+            HeadFault::AmbiguousLength,
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n{}",
+            false,
+            HeadFault::TransferCoding,
+        ),
+        (
+            b"HTTP/1.1 200 OK\nContent-Length: 2\n\n{}",
+            false,
+            HeadFault::LineEnd,
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2 \r\n{}\r\n0\r\n\r\n",
+            true,
+            HeadFault::Chunk,
+        ),
+    ] {
+        let error = get(raw(answer, hold).await).await.err().unwrap();
+        let chain = chain(&error);
+        assert!(chain.ends_with(&wanted.to_string()), "{wanted:?}: {chain}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tests of what crosses, rule by rule and byte by byte.
 
 mod answer_rules;
+mod guarded;
 mod identity_rules;
 mod request_rules;
 mod support;

@@ -293,6 +293,8 @@ async fn answer(request: Request<Incoming>, context: &Context) -> Answer {
             let body = Full::new(Bytes::from_static(error.reason().as_bytes()));
             let mut answer = Response::new(Either::Right(body));
             *answer.status_mut() = error.status();
+            let why = HeaderValue::from_str(&crate::telemetry::chain(&error)).unwrap();
+            answer.headers_mut().insert("x-why", why);
             answer
         }
     }
