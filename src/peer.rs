@@ -1,4 +1,4 @@
-//! Who is at the other end of a connection, as the socket and the handshake say.
+//! Who is at the other end of a connection, as the socket, a trusted front and the handshake say.
 //!
 //! No header takes part: what a client says about itself is not here.
 
@@ -18,7 +18,7 @@ pub enum Transport {
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug)]
 pub struct Peer {
-    /// The address of the socket.
+    /// The client's address: the socket's, or the one a trusted front named before TLS.
     pub address: SocketAddr,
     /// The host the client asked for in its handshake, in lower case.
     pub server_name: Option<Arc<str>>,

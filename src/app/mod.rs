@@ -4,8 +4,10 @@
 //! Nothing below knows this module; what has to be decided here is only who is handed what.
 
 mod kept_up;
+mod open_files;
 mod prepare;
 mod start;
+mod threads;
 
 pub use self::{
     prepare::{Prepared, Ready, prepare},

@@ -15,28 +15,22 @@ use std::{
 
 use anyhow::Context;
 use http::HeaderValue;
-use tokio::{
-    runtime::{Builder, Handle, Runtime},
-    sync::Semaphore,
-};
-use tokio_rustls::TlsAcceptor;
+use tokio::runtime::{Builder, Handle, Runtime};
 use tracing_appender::non_blocking::WorkerGuard;
 
 use super::{
     kept_up::{PAUSE, kept_up},
+    open_files,
     prepare::Ready,
+    threads::{DataThread, serve_beside},
 };
 use crate::{
     clock::Clock,
     config::Config,
-    gateway::{Gateway, HouseRules, Providers, RedirectToHttps, RouteTable, Worker},
+    gateway::{Gateway, HouseRules, Providers, RouteTable},
     key_ring::KeyRing,
     listener::{
-        Phase, Shutdown, Sockets, Terms,
-        accept::accept,
-        certs::Certificates,
-        connection::{serve_plain, serve_tls},
-        tls,
+        Entrance, Phase, Pressure, Room, Shutdown, Sockets, Terms, certs::Certificates, tls,
     },
     login::Login,
     oidc::ProviderStatus,
@@ -88,6 +82,7 @@ fn start_on(
         certificates,
         providers,
     } = ready;
+    open_files::allow_for(config.limits.connections);
     let http = config
         .listen
         .http
@@ -148,6 +143,7 @@ fn start_on(
         limits: Arc::new(config.limits.clone()),
         metrics: Arc::clone(&metrics),
         shutdown: shutdown.clone(),
+        pressure: Pressure::default(),
     };
     if let Some(sockets) = http {
         let redirect = gateway.redirect_to_https();
@@ -168,13 +164,15 @@ fn start_on(
     running.control = Some(control);
     let acceptor =
         tls::acceptor(Arc::new(Certificates::new(certificates))).context("failed to set up TLS")?;
-    let room = Arc::new(Semaphore::new(config.limits.connections));
+    let entrance = Entrance::new(acceptor, &config.listen, &config.limits, clock.clone());
+    let entrance = Arc::new(entrance);
+    let room = Room::new(config.limits.connections, terms.pressure.clone());
     for (number, listener) in listeners.into_iter().enumerate() {
         let thread = DataThread {
             listener,
-            acceptor: acceptor.clone(),
+            entrance: Arc::clone(&entrance),
             gateway: Arc::clone(&gateway),
-            room: Arc::clone(&room),
+            room: room.clone(),
             terms: terms.clone(),
             crippled: Arc::clone(&crippled),
         };
@@ -250,107 +248,6 @@ impl Parts<'_> {
                 trusted_proxies: config.listen.trusted_proxies.clone(),
             },
         ))
-    }
-}
-
-/// One thread that accepts, serves and forwards.
-struct DataThread {
-    listener: TcpListener,
-    acceptor: TlsAcceptor,
-    gateway: Arc<Gateway>,
-    room: Arc<Semaphore>,
-    terms: Terms,
-    /// Set when this thread can no longer accept: the process is not ready then.
-    crippled: Arc<AtomicBool>,
-}
-
-impl DataThread {
-    fn start(self, number: usize) -> anyhow::Result<thread::JoinHandle<()>> {
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("failed to start the runtime of a data thread")?;
-        thread::Builder::new()
-            .name(format!("data-{number}"))
-            .spawn(move || {
-                runtime.block_on(self.run());
-                // Not to be held up by a name that is still being looked up.
-                runtime.shutdown_background();
-            })
-            .context("failed to start a data thread")
-    }
-
-    async fn run(self) {
-        let Self {
-            listener,
-            acceptor,
-            gateway,
-            room,
-            terms,
-            crippled,
-        } = self;
-        let shutdown = terms.shutdown.clone();
-        let worker = Worker::new(gateway);
-        let serve = |stream, address| {
-            let (acceptor, worker) = (acceptor.clone(), Arc::clone(&worker));
-            let terms = terms.clone();
-            async move {
-                let make = |peer| worker.service(peer);
-                serve_tls(stream, address, &acceptor, make, &terms).await;
-            }
-        };
-        if let Err(error) = accept(listener, room, shutdown.clone(), serve).await {
-            tracing::error!(%error, "a data thread stopped accepting connections");
-            crippled.store(true, Ordering::Release);
-        }
-        // What this thread has begun goes on here until it is done, or until the end.
-        tokio::select! {
-            () = shutdown.finished() => {}
-            () = shutdown.reached(Phase::Ended) => {}
-        }
-    }
-}
-
-/// Serves a listener without TLS on the control runtime.
-fn serve_beside<S>(control: &Handle, sockets: Sockets, terms: &Terms, service: &S)
-where
-    S: PlainService,
-{
-    let room = Arc::new(Semaphore::new(terms.limits.connections));
-    for listener in sockets.into_listeners() {
-        let (room, terms, service) = (Arc::clone(&room), terms.clone(), service.clone());
-        control.spawn(async move {
-            let shutdown = terms.shutdown.clone();
-            let serve = |stream, address| {
-                let (terms, service) = (terms.clone(), service.clone());
-                async move { service.serve(stream, address, terms).await }
-            };
-            if let Err(error) = accept(listener, room, shutdown.clone(), serve).await {
-                tracing::error!(%error, "a listener without TLS stopped accepting connections");
-            }
-        });
-    }
-}
-
-/// A service that a listener without TLS can serve.
-trait PlainService: Clone + Send + Sync + 'static {
-    fn serve(
-        self,
-        stream: tokio::net::TcpStream,
-        address: SocketAddr,
-        terms: Terms,
-    ) -> impl Future<Output = ()> + Send;
-}
-
-impl PlainService for RedirectToHttps {
-    async fn serve(self, stream: tokio::net::TcpStream, address: SocketAddr, terms: Terms) {
-        serve_plain(stream, address, |_| self, &terms).await;
-    }
-}
-
-impl PlainService for Ops {
-    async fn serve(self, stream: tokio::net::TcpStream, address: SocketAddr, terms: Terms) {
-        serve_plain(stream, address, |_| self, &terms).await;
     }
 }
 

@@ -8,18 +8,17 @@ use std::{
     future::Future,
     io,
     net::{SocketAddr, TcpListener as StdListener},
-    sync::Arc,
     time::Duration,
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-};
+use tokio::net::{TcpListener, TcpStream};
 
-use super::shutdown::{Phase, Shutdown};
+use super::{
+    room::Room,
+    shutdown::{Phase, Shutdown},
+};
 
 /// How many finished handshakes of TCP may wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -97,13 +96,14 @@ fn bound(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 
 /// Accepts connections until a stop begins; each is served in a tracked task of its own.
 ///
-/// Beyond the permits of `room` connections wait in the kernel's queue.
+/// A connection that finds no `room` waits until there is some, and the ones behind it in the kernel's
+/// queue; idle ones are asked to go meanwhile.
 ///
 /// # Errors
 /// Returns the error of registering the socket with the runtime it is called on.
 pub async fn accept<F>(
     listener: StdListener,
-    room: Arc<Semaphore>,
+    room: Room,
     shutdown: Shutdown,
     serve: impl Fn(TcpStream, SocketAddr) -> F,
 ) -> io::Result<()>
@@ -114,32 +114,36 @@ where
     let mut failing = false;
     loop {
         let next = async {
-            // The semaphore is never closed, so that a permit always comes.
-            let permit = Arc::clone(&room).acquire_owned().await.ok();
-            (permit, listener.accept().await)
+            let (stream, address) = listener.accept().await?;
+            // Only now: a seat that was taken in advance would be one that nobody sits on.
+            io::Result::Ok((stream, address, room.seat().await))
         };
-        let (permit, accepted) = tokio::select! {
-            next = next => next,
+        let accepted = tokio::select! {
+            accepted = next => accepted,
             () = shutdown.reached(Phase::Draining) => return Ok(()),
         };
         match accepted {
-            Ok((stream, address)) => {
+            Ok((stream, address, seat)) => {
                 failing = false;
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(peer = %address, %error, "failed to set TCP_NODELAY");
                 }
                 let serving = shutdown.track(serve(stream, address));
                 tokio::spawn(async move {
-                    let _permit = permit;
+                    let _seat = seat;
                     serving.await;
                 });
             }
+            // The client is gone again: that is its own affair.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 // Once for a whole run of failures: there may be hundreds a second.
                 if !failing {
                     tracing::warn!(%error, "failed to accept a connection");
                 }
                 failing = true;
+                // Most likely there are no files left, which an idle connection holds some of.
+                let _waiting = room.ask();
                 tokio::time::sleep(PAUSE_AFTER_ERROR).await;
             }
         }

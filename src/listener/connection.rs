@@ -10,13 +10,14 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::{body::Incoming, service::Service};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
 
 use super::{
+    entrance::{Entered, Entrance},
     http1::serve_http1,
     http2::serve_http2,
-    shutdown::{Phase, Shutdown},
-    tls::{self, ALPN_H2},
+    room::Pressure,
+    shutdown::Shutdown,
+    tls::ALPN_H2,
     write_stall::{WRITE_STALL, WriteStall},
 };
 use crate::{
@@ -35,13 +36,15 @@ pub struct Terms {
     pub metrics: SharedMetrics,
     /// The stop.
     pub shutdown: Shutdown,
+    /// The want of room: a connection that has nothing under way closes when it is asked.
+    pub pressure: Pressure,
 }
 
 /// Serves a fresh TCP connection over TLS with the service that `make` gives for its peer.
 pub async fn serve_tls<S, B>(
     stream: TcpStream,
     address: SocketAddr,
-    acceptor: &TlsAcceptor,
+    entrance: &Entrance,
     make: impl FnOnce(Peer) -> S,
     terms: &Terms,
 ) where
@@ -55,17 +58,14 @@ pub async fn serve_tls<S, B>(
         + Unpin
         + 'static,
 {
-    let handshake = tokio::select! {
-        handshake = tls::handshake(acceptor, stream) => handshake,
-        () = terms.shutdown.reached(Phase::Draining) => return,
+    let Some(entered) = entrance.enter(stream, address, terms).await else {
+        return;
     };
-    let stream = match handshake {
-        Ok(stream) => stream,
-        Err(error) => {
-            tracing::debug!(peer = %address, %error, "failed to complete the TLS handshake");
-            return;
-        }
-    };
+    let Entered {
+        stream,
+        address,
+        counted: _counted,
+    } = entered;
     let (_, connection) = stream.get_ref();
     let http2 = connection.alpn_protocol() == Some(ALPN_H2);
     let peer = Peer {

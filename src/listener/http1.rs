@@ -196,7 +196,10 @@ mod tests {
     use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 
     use super::*;
-    use crate::{listener::Shutdown, telemetry::Metrics};
+    use crate::{
+        listener::{Pressure, Shutdown},
+        telemetry::Metrics,
+    };
 
     impl Layered for DuplexStream {
         type Lowest = Self;
@@ -239,6 +242,7 @@ mod tests {
             limits: Arc::new(limits),
             metrics: Arc::new(Metrics::new(Clock::system())),
             shutdown: Shutdown::default(),
+            pressure: Pressure::default(),
         };
         tokio::spawn(async move {
             let address = ([127, 0, 0, 1], 1).into();

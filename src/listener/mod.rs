@@ -8,12 +8,16 @@ mod activity;
 mod carried;
 pub mod certs;
 pub mod connection;
+pub mod entrance;
 mod exchange;
 mod http1;
 mod http2;
 mod lingering;
 mod parked;
+mod per_address;
+pub mod proxy_protocol;
 mod refusal;
+pub mod room;
 mod round;
 pub mod shutdown;
 pub mod tls;
@@ -22,5 +26,7 @@ mod write_stall;
 pub use self::{
     accept::{BindError, Sockets},
     connection::Terms,
+    entrance::Entrance,
+    room::{Pressure, Room},
     shutdown::{Phase, Shutdown},
 };

@@ -45,6 +45,6 @@ pub(super) async fn parked<I: AsyncRead + Unpin>(
         fault = watch.faulted() => Woken::Faulted(fault),
         () = sleep_until(deadline) => Woken::Late,
         () = terms.shutdown.reached(Phase::Draining) => Woken::Unwanted,
-        // A listener that runs out of room asks for this place here.
+        () = terms.pressure.asked() => Woken::Unwanted,
     }
 }

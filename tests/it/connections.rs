@@ -10,6 +10,7 @@ mod stop;
 use std::{
     convert::Infallible,
     future::Future,
+    net::SocketAddr,
     pin::Pin,
     sync::{
         Arc, Mutex,
@@ -33,10 +34,10 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use vestibule::{
     clock::Clock,
-    config::listener::Limits,
+    config::listener::{Limits, Listen, TrustedProxies},
     head_guard::{HeadFault, RefuseHead},
     listener::{
-        Phase, Shutdown, Terms,
+        Entrance, Phase, Pressure, Shutdown, Terms,
         connection::{serve_plain, serve_tls},
     },
     telemetry::Metrics,
@@ -56,7 +57,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// A listener with a service of the test's.
 struct Tiny {
-    address: std::net::SocketAddr,
+    address: SocketAddr,
     terms: Terms,
     asked: Arc<Mutex<Vec<String>>>,
     /// Lets `/wait` be answered.
@@ -82,6 +83,18 @@ fn patient() -> Limits {
     }
 }
 
+fn listen(https: SocketAddr) -> Listen {
+    Listen {
+        https,
+        http: None,
+        workers: 1,
+        grace: PATIENCE,
+        hsts: None,
+        trusted_proxies: TrustedProxies::default(),
+        proxy_protocol: false,
+    }
+}
+
 impl Tiny {
     async fn plain(limits: Limits) -> Self {
         Self::run(limits, None).await
@@ -99,6 +112,7 @@ impl Tiny {
                 limits: Arc::new(limits),
                 metrics: Arc::new(Metrics::new(Clock::system())),
                 shutdown: Shutdown::default(),
+                pressure: Pressure::default(),
             },
             asked: Arc::default(),
             go: Arc::default(),
@@ -110,17 +124,20 @@ impl Tiny {
             go: Arc::clone(&tiny.go),
             pieces: Arc::clone(&tiny.pieces),
         };
-        let acceptor = tiny.pki.as_ref().map(|pki| {
+        let entrance = tiny.pki.as_ref().map(|pki| {
             let leaf = pki.leaf(&["tiny.example"]);
-            TlsAcceptor::from(leaf.server(b"http/1.1"))
+            let acceptor = TlsAcceptor::from(leaf.server(b"http/1.1"));
+            let listen = listen(tiny.address);
+            let limits = &tiny.terms.limits;
+            Arc::new(Entrance::new(acceptor, &listen, limits, Clock::system()))
         });
         let terms = tiny.terms.clone();
         tokio::spawn(async move {
             while let Ok((stream, peer)) = listener.accept().await {
                 let (answers, terms) = (answers.clone(), terms.clone());
-                let acceptor = acceptor.clone();
+                let entrance = entrance.clone();
                 tokio::spawn(terms.shutdown.clone().track(async move {
-                    match acceptor {
+                    match entrance {
                         Some(it) => serve_tls(stream, peer, &it, |_| answers, &terms).await,
                         None => serve_plain(stream, peer, |_| answers, &terms).await,
                     }

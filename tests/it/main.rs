@@ -2,6 +2,8 @@
 
 // Helpers count as test code for clippy: they may unwrap.
 #[cfg(test)]
+mod accepting;
+#[cfg(test)]
 mod body_limits;
 #[cfg(test)]
 mod client_address;
@@ -29,6 +31,8 @@ mod ops;
 mod panics;
 #[cfg(test)]
 mod provider_down;
+#[cfg(test)]
+mod proxy_protocol;
 #[cfg(test)]
 mod readiness;
 #[cfg(test)]

@@ -18,13 +18,14 @@ use hyper::{body::Incoming, service::Service};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    sync::Semaphore,
     time::timeout,
 };
 use vestibule::{
     config::listener::Limits,
     head_guard::{HeadFault, RefuseHead},
-    listener::{Phase, Shutdown, Sockets, Terms, accept::accept, connection::serve_plain},
+    listener::{
+        Phase, Pressure, Room, Shutdown, Sockets, Terms, accept::accept, connection::serve_plain,
+    },
     telemetry::Metrics,
 };
 
@@ -97,6 +98,7 @@ async fn a_panic_in_a_body_breaks_that_answer_off_and_ends_nothing_else() {
         limits: Arc::new(Limits::default()),
         metrics: Arc::new(Metrics::new(clock::manual().clock())),
         shutdown: Shutdown::default(),
+        pressure: Pressure::default(),
     };
     let shutdown = terms.shutdown.clone();
     let serve = move |stream, address| {
@@ -107,7 +109,7 @@ async fn a_panic_in_a_body_breaks_that_answer_off_and_ends_nothing_else() {
     };
     let listener = sockets.into_listeners().remove(0);
     // One place alone: a connection that does not give it back would keep everybody out.
-    let room = Arc::new(Semaphore::new(1));
+    let room = Room::new(1, Pressure::default());
     let accepting = tokio::spawn(accept(listener, room, shutdown.clone(), serve));
     for _ in 0..3 {
         let broken = asked(address, "/faulty").await;
