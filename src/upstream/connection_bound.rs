@@ -68,10 +68,10 @@ fn names_a_scheme(value: &HeaderValue) -> bool {
 mod tests {
     use super::*;
 
-    fn fields(name: HeaderName, values: &[&'static str]) -> HeaderMap {
+    fn fields(name: &HeaderName, values: &[&'static str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append(name.clone(), HeaderValue::from_static(value));
+            headers.append(name, HeaderValue::from_static(value));
         }
         headers
     }
@@ -90,23 +90,26 @@ mod tests {
             "Basic YTpi, Negotiate x",
             "Negotiate=x",
         ] {
-            assert!(is_asked_for(&fields(AUTHORIZATION, &[proof])), "{proof}");
+            assert!(is_asked_for(&fields(&AUTHORIZATION, &[proof])), "{proof}");
             assert!(
-                is_offered(&fields(WWW_AUTHENTICATE, &["Basic", proof])),
+                is_offered(&fields(&WWW_AUTHENTICATE, &["Basic", proof])),
                 "{proof}"
             );
-            assert!(is_offered(&fields(PROXY_AUTHENTICATE, &[proof])), "{proof}");
+            assert!(
+                is_offered(&fields(&PROXY_AUTHENTICATE, &[proof])),
+                "{proof}"
+            );
         }
         for other in ["Basic YTpi", "Bearer NTLM.x.y", "NTLMv2x", "", "Digest a=b"] {
-            assert!(!is_asked_for(&fields(AUTHORIZATION, &[other])), "{other}");
-            assert!(!is_offered(&fields(WWW_AUTHENTICATE, &[other])), "{other}");
+            assert!(!is_asked_for(&fields(&AUTHORIZATION, &[other])), "{other}");
+            assert!(!is_offered(&fields(&WWW_AUTHENTICATE, &[other])), "{other}");
         }
     }
 
     #[test]
     fn offers_are_removed_and_others_kept() {
         let mut headers = fields(
-            WWW_AUTHENTICATE,
+            &WWW_AUTHENTICATE,
             &["Negotiate", "Basic realm=\"x\"", "NTLM"],
         );
         headers.insert(PERSISTENT_AUTH, HeaderValue::from_static("true"));

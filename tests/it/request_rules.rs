@@ -120,7 +120,7 @@ fn refused(session: &str) -> Vec<(Ask, u16, Word)> {
         (
             twice("Content-Length", "0"),
             400,
-            Word::Both("ambiguous_length"),
+            Word::Http2("ambiguous_length"),
         ),
         (
             ask("POST", "/pub").with("Expect", "200-ok"),

@@ -115,9 +115,10 @@ async fn every_other_spelling_is_protected() {
                 "{protocol:?} {target}"
             );
         }
-        for method in ["POST", "OPTIONS", "PUT", "get"] {
+        for method in ["POST", "OPTIONS", "PUT", "GETX"] {
             assert_eq!(status(&mut wire, method, "/form").await, 401, "{method}");
         }
+        assert_eq!(status(&mut wire, "get", "/form").await, 400);
     }
     app.assert_silent().await;
 }
