@@ -18,6 +18,8 @@ mod cross_site;
 #[cfg(test)]
 mod floods;
 #[cfg(test)]
+mod http2_conformance;
+#[cfg(test)]
 mod identity_header;
 #[cfg(test)]
 mod invariants;

@@ -68,6 +68,25 @@ impl H2 {
         h2
     }
 
+    /// A connection on which nothing has been said yet.
+    pub(crate) async fn silent(raw: &RawTls) -> Self {
+        Self {
+            stream: raw.connect().await.unwrap(),
+            read: Vec::new(),
+        }
+    }
+
+    /// Sends bytes as they are; a closed connection is noticed when reading.
+    pub(crate) async fn write(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes).await;
+        let _ = self.stream.flush().await;
+    }
+
+    /// The next frame whatever it is, unanswered, however long it takes; `None` at the end.
+    pub(crate) async fn whatever_comes(&mut self) -> Option<Frame> {
+        self.next_of_all().await
+    }
+
     /// Sends a frame; a closed connection is noticed when reading.
     pub(crate) async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         let length = u32::try_from(payload.len()).expect("a short frame");

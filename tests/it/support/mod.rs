@@ -7,6 +7,7 @@ pub(crate) mod client;
 pub(crate) mod clock;
 pub(crate) mod front;
 pub(crate) mod h2;
+pub(crate) mod h2_frames;
 pub(crate) mod house;
 pub(crate) mod issuer;
 pub(crate) mod pki;
