@@ -32,8 +32,8 @@ use crate::{
     head_guard::{HeadFault, HeadGuard, HeadLimits, RefuseHead},
 };
 
-/// How long a connection is used (threats.md 9, "max connection age"): after that its next answer is
-/// its last, so that certificates, limits and addresses roll over.
+/// How long a connection is used: after that its next answer is its last, so that certificates, limits
+/// and addresses roll over (S-262; Envoy's edge settings call it the duration of a connection).
 const MAX_AGE: Duration = Duration::from_hours(1);
 
 /// What becomes of a connection.

@@ -5,6 +5,7 @@ mod bodies;
 mod house;
 mod limits;
 mod parking;
+mod refused;
 mod stop;
 
 use std::{
@@ -220,6 +221,7 @@ fn said(text: &str) -> Said {
 }
 
 const PIECE: usize = 64 * 1024;
+static ONE_PIECE: [u8; PIECE] = [b'x'; PIECE];
 
 impl Body for Said {
     type Data = Bytes;
@@ -232,7 +234,7 @@ impl Body for Said {
         let piece = match self.get_mut() {
             Self::Endless(pieces) => {
                 pieces.fetch_add(1, Ordering::SeqCst);
-                Some(Bytes::from_static(&[b'x'; PIECE]))
+                Some(Bytes::from_static(&ONE_PIECE))
             }
             Self::Once(text) => text.take(),
         };

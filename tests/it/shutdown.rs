@@ -243,7 +243,8 @@ async fn readiness_goes_before_the_connections_do() {
     ops.write_all(b"GET /readyz HTTP/1.1\r\n").await.unwrap();
     let (_client, _app) = under_way(&front, &mut asked).await;
     let (stopping, _) = stopping(front).await;
-    let _ = ops.write_all(b"Host: x\r\n\r\n").await;
+    let last = b"Host: x\r\nConnection: close\r\n\r\n";
+    let _ = ops.write_all(last).await;
     let answer = rest_of(&mut ops).await;
     let refuses = answer.is_empty() || answer.starts_with("HTTP/1.1 503 ");
     assert!(refuses, "{answer}");
