@@ -1,30 +1,101 @@
 //! An HTTP/2 connection: its time limits, its floods, and its end (RFC 9113).
 //!
-//! Knows nothing of what a request means.
+//! Knows nothing of what a request means. What one client can make us keep or do is bounded here, by
+//! what hyper is told and by the guard around the connection.
 
-use std::{convert::Infallible, net::SocketAddr, pin::pin, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::{body::Incoming, server::conn::http2, service::Service};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
-    activity::{Activity, Counted},
+    activity::Activity,
     connection::{Terms, report},
+    frame_guard::FrameGuard,
+    room::Pressure,
     shutdown::Phase,
+    stream_service::StreamService,
+    stream_tasks::StreamTasks,
+    write_stall::WRITE_STALL,
+};
+use crate::{config::listener::Limits, head_guard::RefuseHead};
+
+/// What a client may send on one stream that the app has not read.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// What a client may send on all streams that their apps have not read: the most that is held of
+/// requests per connection. h2 counts the overhead of small frames beside it, up to half as much.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// The largest frame that is taken; a whole frame is held before anybody sees it.
+const FRAME_BYTES: u32 = 16 * 1024;
+/// What is held of one stream's answer for a slow line, over and above one piece.
+const SEND_BUFFER: usize = 64 * 1024;
+/// The table that a client's fields refer to; it lives as long as the connection.
+const HEADER_TABLE: u32 = 4 * 1024;
+/// Streams that a client may have reset before we have looked at them (CVE-2023-44487).
+const PENDING_RESETS: usize = 20;
+/// Streams that a client may have made us reset by breaking a rule, in the life of a connection
+/// (CVE-2025-8671); refused ones count.
+const PROVOKED_RESETS: usize = 100;
+
+/// How long things may take that no operator needs to change.
+#[derive(Clone, Copy)]
+struct Patience {
+    /// A client that says nothing is asked this often whether it is still there.
+    ping_interval: Duration,
+    /// How long it may take over the answer, and over its going when it was told to.
+    ping_timeout: Duration,
+    /// How long it may take nothing of an answer that is ready.
+    stall: Duration,
+    /// How long a connection takes requests: certificates and limits are renewed with it.
+    age: Duration,
+    /// How long streams may go on after that; nobody who is signed in stays longer.
+    drain: Duration,
+}
+
+const PATIENCE: Patience = Patience {
+    ping_interval: Duration::from_secs(30),
+    ping_timeout: Duration::from_secs(20),
+    stall: WRITE_STALL,
+    age: Duration::from_hours(1),
+    drain: Duration::from_hours(24),
 };
 
-/// How long a client may take over the answer to a question whether it is still there.
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// Why a client is told to go.
+#[derive(Clone, Copy)]
+enum Farewell {
+    Age,
+    Idle,
+    Stop,
+}
 
 /// Serves a connection that speaks HTTP/2.
 pub(super) async fn serve_http2<I, S, B>(io: I, service: S, address: SocketAddr, terms: &Terms)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + RefuseHead
+        + Send
+        + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + Unpin
+        + 'static,
+{
+    serve(io, service, address, terms, PATIENCE).await;
+}
+
+async fn serve<I, S, B>(io: I, service: S, address: SocketAddr, terms: &Terms, patience: Patience)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + RefuseHead
+        + Send
+        + 'static,
     S::Future: Send + 'static,
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
         + Send
@@ -32,45 +103,95 @@ where
         + 'static,
 {
     let Terms {
-        limits, shutdown, ..
+        limits,
+        shutdown,
+        metrics,
+        pressure,
     } = terms;
-    let header_list = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.streams)
-        .max_header_list_size(header_list)
-        .keep_alive_interval(limits.idle)
-        .keep_alive_timeout(PING_TIMEOUT);
+    let io = FrameGuard::new(io, limits.head_timeout);
+    let watch = io.watch();
+    let (tasks, _end_of_streams) = StreamTasks::new(patience.stall, watch.clone());
     let activity = Activity::default();
-    let service = Counted {
-        service,
-        activity: activity.clone(),
-    };
+    let service = StreamService::new(service, activity.clone(), Arc::clone(limits));
+    let builder = builder(tasks, limits, patience);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
-    let served = tokio::select! {
-        served = connection.as_mut() => served,
-        () = first_request_is_late(&activity, limits.head_timeout) => return,
-        () = idles(&activity, limits.idle) => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                served = connection.as_mut() => served,
-                () = tokio::time::sleep(PING_TIMEOUT) => return,
-                () = shutdown.reached(Phase::Ended) => return,
-            }
+    let farewell = tokio::select! {
+        served = connection.as_mut() => {
+            return ended(served, watch.cut(), address, terms);
         }
+        () = first_request_is_late(&activity, limits.head_timeout) => {
+            metrics.connection_cut("head_timeout");
+            return;
+        }
+        () = idles(&activity, limits.idle) => Farewell::Idle,
+        () = makes_room(&activity, pressure) => Farewell::Idle,
+        () = tokio::time::sleep(patience.age) => Farewell::Age,
         () = shutdown.reached(Phase::Draining) => {
             if activity.seen().is_untouched() {
                 return;
             }
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                served = connection.as_mut() => served,
-                () = shutdown.reached(Phase::Ended) => return,
-            }
+            Farewell::Stop
         }
     };
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        served = connection.as_mut() => ended(served, watch.cut(), address, terms),
+        () = outstays(farewell, &activity, limits.idle, patience) => {}
+        () = shutdown.reached(Phase::Ended) => {}
+    }
+}
+
+/// What one client can make us hold is in the constants; what it can make us do, in the budgets.
+fn builder(tasks: StreamTasks, limits: &Limits, patience: Patience) -> http2::Builder<StreamTasks> {
+    let header_list = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);
+    let mut builder = http2::Builder::new(tasks);
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(header_list)
+        .header_table_size(HEADER_TABLE)
+        .max_frame_size(FRAME_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .max_local_error_reset_streams(PROVOKED_RESETS)
+        .keep_alive_interval(patience.ping_interval)
+        .keep_alive_timeout(patience.ping_timeout);
+    builder
+}
+
+/// Counts the end of a connection if a limit brought it about, and tells whoever asks.
+fn ended(served: hyper::Result<()>, cut: Option<&'static str>, address: SocketAddr, terms: &Terms) {
+    let of_h2 = || is_too_much(served.as_ref().err()?).then_some("flood_http2");
+    if let Some(reason) = cut.or_else(of_h2) {
+        terms.metrics.connection_cut(reason);
+        tracing::debug!(peer = %address, reason, "ended a connection that went beyond a limit");
+        return;
+    }
     report(served, address);
+}
+
+/// Whether h2 gave a client up by its own count: of resets, of small frames, of header blocks.
+fn is_too_much(error: &hyper::Error) -> bool {
+    std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<h2::Error>())
+        .is_some_and(|error| {
+            error.is_library() && error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)
+        })
+}
+
+/// Ends when a client that was told to go has had its time.
+async fn outstays(farewell: Farewell, activity: &Activity, idle: Duration, patience: Patience) {
+    match farewell {
+        Farewell::Age => tokio::select! {
+            () = idles(activity, idle) => {}
+            () = tokio::time::sleep(patience.drain) => {}
+        },
+        Farewell::Idle => tokio::time::sleep(patience.ping_timeout).await,
+        // The stop has a grace of its own.
+        Farewell::Stop => std::future::pending().await,
+    }
 }
 
 /// Ends when a connection has been there for the time of a head and not one request has come; hyper
@@ -94,3 +215,27 @@ async fn idles(activity: &Activity, limit: Duration) {
         earlier = now;
     }
 }
+
+/// Ends when somebody needs the place of a connection that has nothing under way.
+async fn makes_room(activity: &Activity, pressure: &Pressure) {
+    // Looked at now and then rather than with every request; who needs room asks again.
+    const LOOK: Duration = Duration::from_secs(5);
+    loop {
+        let earlier = activity.seen();
+        tokio::time::sleep(LOOK).await;
+        if !activity.seen().is_idle_since(earlier) {
+            continue;
+        }
+        tokio::select! {
+            () = pressure.asked() => {
+                if activity.seen().is_idle_since(earlier) {
+                    return;
+                }
+            }
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

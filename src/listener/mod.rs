@@ -10,6 +10,9 @@ pub mod certs;
 pub mod connection;
 pub mod entrance;
 mod exchange;
+mod frame_budget;
+mod frame_guard;
+mod frame_scan;
 mod http1;
 mod http2;
 mod lingering;
@@ -20,6 +23,8 @@ mod refusal;
 pub mod room;
 mod round;
 pub mod shutdown;
+mod stream_service;
+mod stream_tasks;
 pub mod tls;
 mod write_stall;
 
