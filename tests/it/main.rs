@@ -20,6 +20,8 @@ mod floods;
 #[cfg(test)]
 mod http2_conformance;
 #[cfg(test)]
+mod http2_floods;
+#[cfg(test)]
 mod identity_header;
 #[cfg(test)]
 mod invariants;

@@ -64,6 +64,19 @@ impl Process {
         })
     }
 
+    /// How much of the machine's memory it takes up, in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib: u64 = line
+            .unwrap()
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .unwrap();
+        kib * 1024
+    }
+
     /// Sends SIGTERM, waits for the end, and hands back all that was printed.
     pub(crate) async fn terminate(mut self) -> Output {
         let child = self.child.take().expect("it was not stopped yet");
