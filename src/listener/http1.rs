@@ -201,14 +201,6 @@ mod tests {
         telemetry::Metrics,
     };
 
-    impl Layered for DuplexStream {
-        type Lowest = Self;
-
-        fn lowest(&mut self) -> &mut Self {
-            self
-        }
-    }
-
     struct Hello;
 
     impl Service<Request<Incoming>> for Hello {

@@ -23,6 +23,7 @@ mod refusal;
 pub mod room;
 mod round;
 pub mod shutdown;
+pub mod stream;
 mod stream_service;
 mod stream_tasks;
 pub mod tls;

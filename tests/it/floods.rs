@@ -69,14 +69,6 @@ async fn from_address(process: &Process, number: usize) -> SendRequest<Empty<Byt
     sender
 }
 
-/// The resident memory of a process, in KiB.
-fn resident(process: &Process) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let mut words = line.unwrap().split_whitespace();
-    words.nth(1).unwrap().parse().unwrap()
-}
-
 /// How many page views a flood is.
 const VIEWS: usize = 100_000;
 /// From how many addresses they come.
