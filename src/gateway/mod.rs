@@ -27,4 +27,5 @@ pub use self::{
     handle::{Gateway, HouseRules, Worker},
     redirect_to_https::RedirectToHttps,
     routes::{Providers, RouteTable},
+    target::authority_of,
 };

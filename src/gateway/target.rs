@@ -13,7 +13,7 @@ use http::{
 };
 
 use super::error::Refusal;
-use crate::config::plain_path::is_unreadable;
+use crate::config::{plain_path::is_unreadable, route::Authority};
 
 /// Host and port a request names.
 #[derive(Debug, Eq, PartialEq)]
@@ -25,6 +25,16 @@ pub(super) struct Named<'a> {
 }
 
 const HTTPS_PORT: u16 = 443;
+
+/// Host and port that routes are looked up by for a request; `None` if it would be refused.
+#[must_use]
+pub fn authority_of(uri: &Uri, headers: &HeaderMap) -> Option<Authority> {
+    let named = named_host(uri, headers).ok()?;
+    Some(Authority {
+        host: named.host.into_owned(),
+        port: named.port,
+    })
+}
 
 /// Reads host and port of a request.
 ///
