@@ -22,3 +22,12 @@ doc:
 # the tests with a browser and apps that nobody here wrote
 real:
     tests/run install build real
+
+# a fuzz target of fuzz/targets under libFuzzer (nightly and cargo-fuzz); finds go to fuzz/found
+fuzz target="head" seconds="600":
+    mkdir -p fuzz/found/{{target}}
+    cargo +nightly fuzz run {{target}} fuzz/found/{{target}} fuzz/corpus/{{target}} -- -max_total_time={{seconds}}
+
+# the long form of tests/it/million_heads.rs
+million-heads:
+    VESTIBULE_HEADS=1000000 cargo test --profile ci --locked --test it million_heads -- --nocapture

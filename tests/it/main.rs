@@ -18,6 +18,8 @@ mod cross_site;
 #[cfg(test)]
 mod floods;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod http2_conformance;
 #[cfg(test)]
 mod http2_floods;
@@ -29,6 +31,8 @@ mod invariants;
 mod layering;
 #[cfg(test)]
 mod login;
+#[cfg(test)]
+mod million_heads;
 #[cfg(test)]
 mod ops;
 #[cfg(test)]
