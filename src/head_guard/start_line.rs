@@ -76,7 +76,7 @@ impl StartLine {
                 Place::Target(length) => self.target(length, &bytes[at..]),
                 Place::Version(length) => self.version(length, byte),
                 Place::VersionEnd => self.version_end(byte),
-                Place::Status(digits) => self.status(digits, byte),
+                Place::Status(digits) => self.status_digit(digits, byte),
                 Place::StatusEnd => self.status_end(byte),
                 Place::Reason => self.reason(&bytes[at..]),
                 Place::LineFeed if byte == b'\n' => return Ok(Some(at + 1)),
@@ -171,7 +171,7 @@ impl StartLine {
         Ok(1)
     }
 
-    fn status(&mut self, digits: u8, byte: u8) -> Result<usize, Offence> {
+    fn status_digit(&mut self, digits: u8, byte: u8) -> Result<usize, Offence> {
         if !byte.is_ascii_digit() || (digits == 0 && !matches!(byte, b'1'..=b'5')) {
             return Err(Offence::of(byte, 0, HeadFault::MalformedStart));
         }

@@ -1,3 +1,6 @@
+//! Tests of the guard: tables for every rule, in every way that bytes may come; a second parser and
+//! hyper itself to compare with.
+
 mod answers;
 mod beside_hyper;
 mod bodies;
