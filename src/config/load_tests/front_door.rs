@@ -83,6 +83,7 @@ fn every_limit_can_be_written() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn a_limit_outside_of_its_bounds_is_said_with_its_place_and_what_is_allowed() {
     // S-317: 9 is the line of the key in the file.
     let size = "is not a size (write a whole number with its unit, B, KB, MB, GB or KiB, MiB, GiB";
