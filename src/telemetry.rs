@@ -503,7 +503,7 @@ mod tests {
     fn a_log_that_nobody_takes_holds_nobody_up_and_counts_what_it_drops() {
         // S-267
         let metrics = Metrics::new(Clock::system());
-        let (hold, held) = std::sync::mpsc::channel();
+        let (release, held) = std::sync::mpsc::channel();
         let (writer, guard) = AccessWriter::to(Blocked(held), AccessLog::Json, 10);
         metrics.watch(&writer);
         let dropped = || {
@@ -519,7 +519,7 @@ mod tests {
         }
         // Ten wait, one at most is being written.
         assert!((89..=90).contains(&dropped()), "{}", dropped());
-        drop(hold);
+        drop(release);
         drop(guard);
         assert!((89..=90).contains(&dropped()), "{}", dropped());
     }

@@ -32,11 +32,11 @@ use tokio::{
 use vestibule::{
     clock::{Clock, ManualClock, Timestamp},
     config::{AccessLog, Config, load::load, route::Authority},
-    gateway::{Gateway, GatewayBody, Providers, RouteTable, Worker},
+    gateway::{Gateway, GatewayBody, HouseRules, Providers, RouteTable, Worker},
     head_guard::{HeadFault, RefuseHead},
     identity::{ClaimRules, Identity, RouteId},
     key_ring::KeyRing,
-    listener::{Shutdown, Terms, stream::serve_stream},
+    listener::{Pressure, Shutdown, Terms, stream::serve_stream},
     login::Login,
     oidc::RelyingParty,
     peer::Transport,
@@ -239,12 +239,17 @@ impl House {
             clock.clone(),
             Arc::clone(&metrics),
             access,
-            Some(hsts),
+            HouseRules {
+                hsts: Some(hsts),
+                limits: config.limits.clone(),
+                trusted_proxies: config.listen.trusted_proxies.clone(),
+            },
         );
         let terms = Terms {
             limits: Arc::new(config.limits),
             metrics: Arc::clone(&metrics),
             shutdown: Shutdown::default(),
+            pressure: Pressure::default(),
         };
         let worker = runtime.block_on(async { Worker::new(Arc::new(gateway)) });
         Self {

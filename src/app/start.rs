@@ -92,28 +92,12 @@ fn start_on(
         .ops
         .map(|address| Sockets::bind(address, 1))
         .transpose()?;
-    let control = Builder::new_multi_thread()
-        .worker_threads(CONTROL_THREADS)
-        .thread_name("control")
-        .enable_all()
-        .build()
-        .context("failed to start the control runtime")?;
-
+    let control = control_runtime()?;
     let shutdown = Shutdown::default();
     let crippled = Arc::new(AtomicBool::new(false));
     let metrics = Arc::new(Metrics::new(clock.clone()));
     let store = session_store(&config, clock, &metrics);
-    for provider in providers.values() {
-        // Each keeps itself fresh, and is waited for by nobody.
-        let provider = Arc::clone(provider);
-        let fresh = move || Arc::clone(&provider).keep_fresh();
-        control.spawn(kept_up(
-            "keeping a provider fresh",
-            Arc::clone(&metrics),
-            PAUSE,
-            fresh,
-        ));
-    }
+    keep_fresh(&control, &providers, &metrics);
     let (access, access_guard) = AccessWriter::to_stdout(config.log);
     metrics.watch(&access);
     let gateway = {
@@ -185,6 +169,25 @@ fn start_on(
         "ready"
     );
     Ok(running)
+}
+
+fn control_runtime() -> anyhow::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .context("failed to start the control runtime")
+}
+
+/// Each provider keeps itself fresh, and is waited for by nobody.
+fn keep_fresh(control: &Runtime, providers: &Providers, metrics: &SharedMetrics) {
+    for provider in providers.values() {
+        let provider = Arc::clone(provider);
+        let fresh = move || Arc::clone(&provider).keep_fresh();
+        let metrics = Arc::clone(metrics);
+        control.spawn(kept_up("keeping a provider fresh", metrics, PAUSE, fresh));
+    }
 }
 
 fn session_store(config: &Config, clock: &Clock, metrics: &SharedMetrics) -> Arc<dyn SessionStore> {

@@ -102,9 +102,10 @@ mod tests {
     async fn a_flood_ends_by_its_amount() {
         let (mut ours, mut theirs) = duplex(64 * 1024);
         let flooding = tokio::spawn(async move {
+            let piece = vec![0; 64 * 1024];
             let mut sent = 0;
-            while theirs.write_all(&[0; 64 * 1024]).await.is_ok() {
-                sent += 64 * 1024;
+            while theirs.write_all(&piece).await.is_ok() {
+                sent += piece.len();
             }
             sent
         });

@@ -1,4 +1,4 @@
-//! What another site, or a script of the app itself, can do to somebody who is signed in: WebSockets
+//! What another site, or a script of the app itself, can do to somebody who is signed in: `WebSocket`s
 //! across sites, caches behind the back button, guesses about who is in, our own endpoints.
 
 use bytes::Bytes;

@@ -2,7 +2,6 @@
 //! that nobody takes, fields that were made to be slow.
 
 use std::{
-    fs,
     net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
@@ -208,9 +207,10 @@ fn colliding_names(many: usize) -> Vec<String> {
 async fn fields_and_paths_that_were_made_to_be_slow_are_like_all_others() {
     // S-265: names that collide, and paths that a backtracking matcher would choke on.
     let app = upstream::echo().run();
-    let rules: String = (0..50)
-        .map(|number| format!("[[public]]\npath = \"/{}{number}/*\"\n", "a/".repeat(40)))
+    let rules: Vec<_> = (0..50)
+        .map(|number| format!("[[public]]\npath = \"/{}{number}/*\"", "a/".repeat(40)))
         .collect();
+    let rules = rules.join("\n");
     let front = wiki(&app, &rules);
     let session = front.session(HOST).await;
     let names = colliding_names(80);
