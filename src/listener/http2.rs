@@ -110,7 +110,7 @@ where
     } = terms;
     let io = FrameGuard::new(io, limits.head_timeout);
     let watch = io.watch();
-    let (tasks, _end_of_streams) = StreamTasks::new(patience.stall, watch.clone());
+    let tasks = StreamTasks::new(patience.stall, watch.clone());
     let activity = Activity::default();
     let service = StreamService::new(service, activity.clone(), Arc::clone(limits));
     let builder = builder(tasks, limits, patience);

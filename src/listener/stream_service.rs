@@ -59,7 +59,11 @@ where
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         match fault_of(&request, &self.limits) {
             None => Answering::Asked(self.counted.call(request)),
-            Some(fault) => Answering::Refused(Some(self.counted.service.refuse(fault))),
+            Some(fault) => {
+                // It has come and gone: its connection is not one that asks for nothing.
+                drop(self.counted.activity.begin());
+                Answering::Refused(Some(self.counted.service.refuse(fault)))
+            }
         }
     }
 }

@@ -1,23 +1,22 @@
-//! The tasks of an HTTP/2 connection's streams: each ends with its connection, and early when its
-//! client takes nothing of an answer that is ready.
+//! The tasks of an HTTP/2 connection's streams: each ends early when its client takes nothing of an
+//! answer that is ready.
 //!
 //! hyper waits for a client's window without asking the answer's body for more, so that neither the
 //! body nor whoever made it can end such a stream: only dropping its task does. That resets the
 //! stream and ends the exchange with the app (RFC 9113 5.2, 8.1). A stream that waits for its app is
-//! never touched: an event stream may be quiet.
+//! never touched: an event stream may be quiet. With the connection all of its streams end by
+//! themselves: h2 wakes each, and hyper asks whether it was reset before anything else.
 
 use std::{
     cell::Cell,
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use hyper::rt::Executor;
 use tokio::time::{Sleep, sleep};
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::frame_guard::Watch;
 
@@ -48,28 +47,16 @@ pub(super) fn note<T>(polled: &Poll<T>) {
 
 /// Runs the streams of one connection.
 #[derive(Clone)]
-pub(super) struct StreamTasks(Arc<Common>);
-
-struct Common {
-    end: CancellationToken,
+pub(super) struct StreamTasks {
     stall: Duration,
     watch: Watch,
 }
 
-/// Ends all streams of a connection when it is dropped.
-pub(super) struct EndOfStreams {
-    _guard: DropGuard,
-}
-
 impl StreamTasks {
     /// Streams that end when nothing is taken of them for `stall`, twice that at the most, although
-    /// `watch` says that the line does; all of them end with what comes beside this.
-    pub(super) fn new(stall: Duration, watch: Watch) -> (Self, EndOfStreams) {
-        let end = CancellationToken::new();
-        let ends = EndOfStreams {
-            _guard: end.clone().drop_guard(),
-        };
-        (Self(Arc::new(Common { end, stall, watch })), ends)
+    /// `watch` says that the line does.
+    pub(super) fn new(stall: Duration, watch: Watch) -> Self {
+        Self { stall, watch }
     }
 }
 
@@ -78,17 +65,14 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        let common = Arc::clone(&self.0);
-        tokio::spawn(BODY.scope(Cell::default(), async move {
-            let progress = Progress {
-                stall: common.stall,
-                last: Asked::Not,
-                moved: false,
-                timer: None,
-            };
-            let running = progress.run(stream, &common.watch);
-            common.end.run_until_cancelled(running).await;
-        }));
+        let progress = Progress {
+            stall: self.stall,
+            last: Asked::Not,
+            moved: false,
+            timer: None,
+        };
+        let running = progress.run(stream, self.watch.clone());
+        tokio::spawn(BODY.scope(Cell::default(), running));
     }
 }
 
@@ -104,7 +88,7 @@ struct Progress {
 }
 
 impl Progress {
-    async fn run(mut self, stream: impl Future<Output = ()>, watch: &Watch) {
+    async fn run(mut self, stream: impl Future<Output = ()>, watch: Watch) {
         let mut stream = pin!(stream);
         poll_fn(|context| {
             let polled = stream.as_mut().poll(context);
@@ -119,7 +103,7 @@ impl Progress {
             if self.last != Asked::Given {
                 return Poll::Pending;
             }
-            ready!(self.poll_stall(watch, context));
+            ready!(self.poll_stall(&watch, context));
             tracing::debug!("reset a stream whose client takes nothing of its answer");
             Poll::Ready(())
         })

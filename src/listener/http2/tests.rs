@@ -285,7 +285,7 @@ async fn an_old_connection_takes_no_requests_and_finishes_those_it_has() {
     assert_eq!(house.under_way(), 2, "the first two go on");
     assert!(timeout(SHORT.drain / 2, answer.data()).await.is_err());
     assert!(!house.serving.is_finished());
-    timeout(LONG, house.serving).await.unwrap().unwrap();
+    timeout(SHORT.drain, house.serving).await.unwrap().unwrap();
     assert!(
         answer.data().await.unwrap().is_err(),
         "broken off in the end"
