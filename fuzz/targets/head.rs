@@ -6,7 +6,7 @@
 
 use super::{
     house::{self, ADMIN, APP, Call, Conversation, Heard, House, OTHER, PEER, USER},
-    http1::{self, End, Field, Reading, Request, all, contains_any_case, folded},
+    http1::{self, Answer, End, Field, Reading, Request, all, contains_any_case, folded},
     http2,
 };
 
@@ -176,10 +176,27 @@ impl Judge<'_> {
             );
             self.one_request(call, heard);
         }
+        let calls = 0..self.conversation.calls.len();
+        let let_in = calls.filter(|at| self.may_pass(*at)).count();
         assert!(
-            self.conversation.connections <= self.conversation.heard.len(),
-            "S-002: a connection to an app that nothing was said on"
+            self.conversation.connections <= let_in,
+            "S-002: an app was connected to for somebody who is not let in"
         );
+    }
+
+    /// Whether there is any ground to pass this on: a public path, or a session of its host.
+    fn may_pass(&self, call: usize) -> bool {
+        let Some(said) = self.request(call) else {
+            return false;
+        };
+        let host = named_host(said).unwrap_or_default();
+        let target = &self.conversation.calls[call].target;
+        let token = if host == APP {
+            self.house.session()
+        } else {
+            self.house.other_session()
+        };
+        host == APP && is_open(&said.method, target) || session_cookies(said) == [token.as_bytes()]
     }
 
     /// Whatever comes to be judged was read the same way by the second reader.
@@ -221,10 +238,8 @@ impl Judge<'_> {
                 one.clone()
             }
             ([], End::InBody(part)) => {
-                assert!(
-                    !is_whole && heard.closed,
-                    "S-003: a whole became a part: {heard:?}"
-                );
+                let is_broken_off = heard.closed && (!is_whole || self.is_refused(heard.call));
+                assert!(is_broken_off, "S-003: a whole became a part: {heard:?}");
                 assert!(said.body.starts_with(&part.body), "S-003: another body");
                 part
             }
@@ -244,17 +259,25 @@ impl Judge<'_> {
         Self::fields(said, &got);
     }
 
+    /// Whether the client was told that it is at fault, or nothing at all: what is readable in one
+    /// way may be refused all the same.
+    fn is_refused(&self, call: usize) -> bool {
+        let answers = self.answers_read();
+        let answer = answers.whole.get(call);
+        answer.is_none_or(|it| (400..500).contains(&it.status))
+    }
+
+    /// The answers as a client of HTTP/1.1 reads them.
+    fn answers_read(&self) -> Reading<Answer> {
+        let Conversation { calls, said, .. } = self.conversation;
+        let methods: Vec<_> = calls.iter().map(|it| it.method.clone()).collect();
+        http1::answers(said, &methods)
+    }
+
     /// The host that both readers see, which is one of ours.
     fn host(said: &Request, got: &Request) -> String {
-        let written = match authority_of(&said.target) {
-            Some(authority) => authority,
-            None => match all(&said.fields, "host")[..] {
-                [host] => host,
-                _ => panic!("S-003: forwarded without one host: {said:?}"),
-            },
-        };
-        let host = String::from_utf8_lossy(written).to_ascii_lowercase();
-        let host = host.strip_suffix(":443").unwrap_or(&host).to_owned();
+        let host = named_host(said);
+        let host = host.unwrap_or_else(|| panic!("S-003: forwarded without one host: {said:?}"));
         assert!(
             [APP, OTHER].contains(&host.as_str()),
             "S-003: no host of ours: {host}"
@@ -302,17 +325,14 @@ impl Judge<'_> {
     /// What is ours of the cookies is nowhere in those that arrive: not our name, and not a value
     /// that came under it.
     fn cookies(&self, said: &Request, got: &Request) {
-        let lines = all(&said.fields, "cookie").into_iter();
-        let pairs = lines.flat_map(|line| line.split(|it| *it == b';'));
-        let ours: Vec<_> = pairs.filter(|it| contains_any_case(it, COOKIE)).collect();
+        let ours = session_cookies_in_any_spelling(said);
         for line in all(&got.fields, "cookie") {
             let text = String::from_utf8_lossy(line);
             let has_name = contains_any_case(line, COOKIE);
             assert!(!has_name, "S-001: a cookie of ours reaches the app: {text}");
             for token in [self.house.session(), self.house.other_session()] {
                 let token = token.as_bytes();
-                let leaks = contains_any_case(line, token)
-                    && ours.iter().any(|it| contains_any_case(it, token));
+                let leaks = contains_any_case(line, token) && ours.contains(&token);
                 assert!(!leaks, "S-001: a value of ours reaches the app: {text}");
             }
         }
@@ -365,8 +385,7 @@ impl Judge<'_> {
     /// What the client gets can be read in one way, and nothing panicked.
     fn answers(&self) {
         let Conversation { calls, said, .. } = self.conversation;
-        let methods: Vec<_> = calls.iter().map(|it| it.method.clone()).collect();
-        let answers = http1::answers(said, &methods);
+        let answers = self.answers_read();
         let is_cut = self.conversation.under_way > 0;
         let is_clean = answers.end == End::Clean
             || is_cut && matches!(answers.end, End::InHead | End::InBody(_));
@@ -391,6 +410,17 @@ impl Judge<'_> {
             assert!(is_done, "S-222: {statuses:?} to {:#?}", self.reading.whole);
         }
     }
+}
+
+/// The host that a request names: by its target, else by its only `Host`; without the usual port.
+fn named_host(said: &Request) -> Option<String> {
+    let written = match (authority_of(&said.target), &all(&said.fields, "host")[..]) {
+        (Some(authority), _) => authority,
+        (None, [host]) => host,
+        _ => return None,
+    };
+    let host = String::from_utf8_lossy(written).to_ascii_lowercase();
+    Some(host.strip_suffix(":443").unwrap_or(&host).to_owned())
 }
 
 /// What the form of a forwarded request leaves to chance: nothing.
@@ -487,6 +517,23 @@ fn session_cookies(said: &Request) -> Vec<&[u8]> {
         .filter_map(|pair| {
             let at = pair.iter().position(|it| *it == b'=')?;
             (pair[..at].trim_ascii() == COOKIE).then(|| pair[at + 1..].trim_ascii())
+        })
+        .collect()
+}
+
+/// The values behind our name wherever it stands in a pair, without quotes.
+fn session_cookies_in_any_spelling(said: &Request) -> Vec<&[u8]> {
+    let lines = all(&said.fields, "cookie").into_iter();
+    let pairs = lines.flat_map(|line| line.split(|it| *it == b';'));
+    pairs
+        .filter_map(|pair| {
+            let mut windows = pair.windows(COOKIE.len());
+            let at = windows.position(|it| it.eq_ignore_ascii_case(COOKIE))?;
+            let behind = &pair[at + COOKIE.len()..];
+            let equals = behind.iter().position(|it| *it == b'=')?;
+            let value = behind[equals + 1..].trim_ascii();
+            let value = value.strip_prefix(b"\"").unwrap_or(value);
+            Some(value.strip_suffix(b"\"").unwrap_or(value))
         })
         .collect()
 }

@@ -1,4 +1,4 @@
-//! Serves a stream that is no socket: for tools that hold a connection's both ends in their hands.
+//! Serves a connection that is no socket: for tools that hold both of its ends in their hands.
 //!
 //! Takes the same way as a socket behind its handshake. Never part of a running vestibule.
 

@@ -10,7 +10,7 @@ use self::generator::Generator;
 use crate::fuzz::{Random, holds_for, targets::head, variable};
 
 /// How many heads every run says.
-const HEADS: u64 = 40_000;
+const HEADS: u64 = 100_000;
 /// The seed of every run.
 const SEED: u64 = 0x0003_EAD5;
 /// Of so many heads one goes over HTTP/2.
