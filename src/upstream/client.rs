@@ -14,10 +14,11 @@ use std::{
 use http::{HeaderMap, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, select};
+use tokio::select;
 
 use super::{
     body::{AnswerBody, Progress, UpstreamBody},
+    connect::connect,
     connection_bound,
     error::{AnswerFault, UpstreamError},
     lease::Watch,
@@ -208,7 +209,9 @@ impl Exchange<'_> {
         let host = host.strip_suffix(']').unwrap_or(host);
         let stream = select! {
             biased;
-            stream = TcpStream::connect((host, to.port)) => stream.map_err(UpstreamError::Connect)?,
+            stream = connect(host, to.port, CONNECT_TIMEOUT, self.clock) => {
+                stream.map_err(UpstreamError::Connect)?
+            }
             () = self.clock.sleep(CONNECT_TIMEOUT) => return Err(UpstreamError::ConnectTimeout),
         };
         stream.set_nodelay(true).map_err(UpstreamError::Connect)?;

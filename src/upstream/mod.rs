@@ -14,6 +14,7 @@
 pub mod answer_headers;
 pub mod body;
 pub mod client;
+mod connect;
 mod connection_bound;
 pub mod cookies;
 pub mod error;
