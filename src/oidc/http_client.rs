@@ -278,7 +278,7 @@ async fn resolve(url: &Url) -> Result<Vec<SocketAddr>, HttpError> {
 
 /// Tries one address after another; each gets its share of the time, so that a dead one in front
 /// (an unrouted IPv6 address, say) does not use up what the next one needs.
-async fn connect_to_any(
+pub(super) async fn connect_to_any(
     candidates: &[SocketAddr],
     time: Duration,
 ) -> Result<(TcpStream, IpAddr), HttpError> {

@@ -8,6 +8,7 @@ mod exchange;
 mod id_tokens;
 mod keys;
 mod nonce;
+mod reach;
 mod requests;
 mod support;
 mod wire;
