@@ -6,6 +6,8 @@ mod accepting;
 #[cfg(test)]
 mod body_limits;
 #[cfg(test)]
+mod chaos;
+#[cfg(test)]
 mod client_address;
 #[cfg(test)]
 mod config;
@@ -42,6 +44,8 @@ mod provider_down;
 #[cfg(test)]
 mod proxy_protocol;
 #[cfg(test)]
+mod reach;
+#[cfg(test)]
 mod readiness;
 #[cfg(test)]
 mod request_rules;
@@ -63,6 +67,8 @@ mod sign_out;
 mod support;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod tls_groups;
 #[cfg(test)]
 mod tls_tickets;
 #[cfg(test)]
