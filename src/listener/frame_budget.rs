@@ -66,8 +66,8 @@ const ALLOWANCES: [Allowance; 9] = [
     Allowance::new(Kind::Settings, "flood_settings", 50, 1),
     // A stream of small messages is an honest use.
     Allowance::new(Kind::TinyData, "flood_tiny_data", 20_000, 5_000),
-    // Browsers send a few on purpose, so that servers learn to ignore them.
-    Allowance::new(Kind::Unknown, "flood_unknown_frame", 100, 10),
+    // Browsers send a few on purpose, so that servers learn to ignore them: one of each at the most.
+    Allowance::new(Kind::Unknown, "flood_unknown_frame", 256, 10),
     // The most eager clients give back every kilobyte, of the stream and of the connection.
     Allowance::new(Kind::WindowUpdate, "flood_window_update", 500, 50).earning(10, 0, 40, 50_000),
 ];

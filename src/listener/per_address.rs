@@ -45,8 +45,8 @@ impl PerAddress {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let counts = self.all.counts.lock();
-        let mut counts = counts.unwrap_or_else(PoisonError::into_inner);
+        let all = &self.all;
+        let mut counts = all.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(&self.key) {
             *count = count.saturating_sub(1);
             if *count == 0 {

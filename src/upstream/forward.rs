@@ -96,7 +96,9 @@ fn frame(
     let length = if body.is_end_stream() {
         Some(0)
     } else {
-        body.size_hint().exact()
+        // A length of nothing that has not ended yet may still be broken off (S-221): its end is
+        // passed on when it comes.
+        body.size_hint().exact().filter(|length| *length > 0)
     };
     if length != Some(0) && content_is_often_ignored(method) {
         // An app that takes no notice of it would read it as its next request: nothing behind this

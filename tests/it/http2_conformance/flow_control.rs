@@ -23,7 +23,9 @@ pub(super) fn cases(asks: &Asks) -> Vec<Case> {
 /// RFC 9113 5.2.1 and 6.9.1: what the client sends to somebody who does not read.
 fn from_client(asks: &Asks) -> Vec<Case> {
     let stuck = asks.to(b"POST", b"/stuck/a");
-    let two = [head(1, &stuck), head(3, &stuck)].concat();
+    // A stream may hold a quarter of what the connection may.
+    let streams = [1, 3, 5, 7, 9];
+    let many = streams.map(|id| head(id, &stuck)).concat();
     let overrun = || ConnectionError(FLOW_CONTROL_ERROR);
     let on_stream = OneOf(vec![overrun(), StreamError(1, FLOW_CONTROL_ERROR)]);
     vec![
@@ -35,8 +37,8 @@ fn from_client(asks: &Asks) -> Vec<Case> {
         ),
         talk(
             "6.9.1",
-            "more DATA on two streams than the window of the connection",
-            vec![Step::Send(two), Step::Overrun(&[1, 3])],
+            "more DATA on several streams than the window of the connection",
+            vec![Step::Send(many), Step::Overrun(&[1, 3, 5, 7, 9])],
             overrun(),
         ),
     ]
