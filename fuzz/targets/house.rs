@@ -4,47 +4,45 @@
 //! Nothing is waited for by the clock: the house goes on to the next input once nothing moves any
 //! more. Only where an answer must still come is it waited for.
 
+mod app;
+mod files;
+mod log;
+mod observed;
+
 use std::{
     cell::RefCell,
-    convert::Infallible,
-    fmt, fs,
-    future::Future,
+    fmt,
     net::{Ipv4Addr, SocketAddr},
-    pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
-use http::{Request, Response};
-use hyper::{body::Incoming, service::Service};
-use serde_json::json;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, duplex, split},
-    net::{TcpListener, TcpStream},
     runtime::{Builder, Runtime},
     task::yield_now,
-    time::timeout,
 };
 use vestibule::{
     clock::{Clock, ManualClock, Timestamp},
-    config::{AccessLog, Config, load::load, route::Authority},
-    gateway::{Gateway, GatewayBody, HouseRules, Providers, RouteTable, Worker},
-    head_guard::{HeadFault, RefuseHead},
-    identity::{ClaimRules, Identity, RouteId},
+    config::AccessLog,
+    gateway::{Gateway, HouseRules, Providers, RouteTable, Worker},
     key_ring::KeyRing,
     listener::{Pressure, Shutdown, Terms, stream::serve_stream},
     login::Login,
     oidc::RelyingParty,
     peer::Transport,
-    session::{MemoryStore, Session, SessionStore, SessionToken},
+    session::{MemoryStore, SessionStore, SessionToken},
     telemetry::{AccessWriter, Metrics, SharedMetrics},
 };
 
-use super::http1::{self, End};
+use self::{
+    app::run_app,
+    files::{configured, session_of},
+    log::Log,
+    observed::Observed,
+};
+use super::http1;
 
 /// The host of the routes `wiki` and `admin`.
 pub const APP: &str = "app.test";
@@ -65,44 +63,6 @@ pub const USER: &str = "ann@example.com";
 
 /// How long an answer that must come may take.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// After so many rounds in which nothing moved nothing will.
-const QUIET_ROUNDS: u32 = 6;
-
-const MAIN: &str = r#"
-[listen]
-https = "127.0.0.1:8443"
-[idp.house]
-issuer = "https://id.test"
-client_id = "vestibule"
-client_secret = "of no account"
-[log]
-access = "off"
-"#;
-
-/// The names of the identity headers are spelled in two ways, so that each has others to be told from.
-const WIKI_RULES: &str = r#"
-from = "https://app.test"
-allow = "signed-in"
-[[public]]
-path = "/open/*"
-[[public]]
-path = "/health"
-methods = ["GET"]
-[identity.headers]
-X-Remote-User = "{user}"
-"X_Auth.Name" = "{name}"
-"#;
-
-const ADMIN_RULES: &str = r#"
-from = "https://app.test/admin"
-allow = { users = ["root@example.com"] }
-"#;
-
-const OTHER_RULES: &str = r#"
-from = "https://other.test"
-allow = "signed-in"
-"#;
-
 /// What came of one input.
 #[derive(Debug, Default)]
 pub struct Conversation {
@@ -400,244 +360,6 @@ async fn listen(mut reader: ReadHalf<DuplexStream>, log: Log) {
             .extend_from_slice(&buffer[..read]);
     }
     log.moved();
-}
-
-/// What all parts of the house write down.
-#[derive(Clone, Default)]
-struct Log {
-    state: Arc<Mutex<State>>,
-    moves: Arc<AtomicU64>,
-}
-
-#[derive(Default)]
-struct State {
-    conversation: Conversation,
-    script: Option<Script>,
-    frozen: usize,
-}
-
-impl Log {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn moved(&self) {
-        self.moves.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Goes on until nothing moves any more. Each round lets every task run that can, and takes what
-    /// the sockets have.
-    async fn settle(&self) {
-        let (mut seen, mut quiet) = (self.moves.load(Ordering::Relaxed), 0);
-        while quiet < QUIET_ROUNDS {
-            yield_now().await;
-            let now = self.moves.load(Ordering::Relaxed);
-            quiet = if now == seen { quiet + 1 } else { 0 };
-            seen = now;
-        }
-    }
-
-    async fn until(&self, what: &str, holds: impl Fn(&State) -> bool) {
-        let polling = async {
-            while !holds(&self.lock()) {
-                yield_now().await;
-            }
-        };
-        let held = timeout(PATIENCE, polling).await;
-        assert!(held.is_ok(), "this did not come about: {what}");
-    }
-}
-
-/// The gateway's service, with every call written down.
-struct Observed<S> {
-    service: S,
-    log: Log,
-}
-
-impl<S> Service<Request<Incoming>> for Observed<S>
-where
-    S: Service<Request<Incoming>, Response = Response<GatewayBody>, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.log.moved();
-        let uri = request.uri();
-        let query = uri.query().map(|it| format!("?{it}")).unwrap_or_default();
-        let call = Call {
-            method: request.method().as_str().into(),
-            target: format!("{}{query}", uri.path()).into(),
-        };
-        {
-            let mut log = self.log.lock();
-            log.conversation.calls.push(call);
-            log.conversation.under_way += 1;
-        }
-        let under_way = UnderWay(self.log.clone());
-        let answering = self.service.call(request);
-        Box::pin(async move {
-            let answer = answering.await;
-            drop(under_way);
-            answer
-        })
-    }
-}
-
-impl<S: RefuseHead> RefuseHead for Observed<S> {
-    fn refuse(&self, fault: HeadFault) -> Response<bytes::Bytes> {
-        self.service.refuse(fault)
-    }
-}
-
-/// Until dropped, a call is under way.
-struct UnderWay(Log);
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.moved();
-        let mut log = self.0.lock();
-        let under_way = &mut log.conversation.under_way;
-        *under_way = under_way.saturating_sub(1);
-    }
-}
-
-async fn run_app(app: usize, log: Log) -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
-    let listener = listener.expect("loopback has a free port");
-    let address = listener.local_addr().expect("it is bound");
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            log.moved();
-            log.lock().conversation.connections += 1;
-            tokio::spawn(serve_app(app, stream, log.clone()));
-        }
-    });
-    address
-}
-
-/// Answers each whole request; says nothing to anything else, and keeps all of it.
-async fn serve_app(app: usize, mut stream: TcpStream, log: Log) {
-    let _ = stream.set_nodelay(true);
-    let mut buffer = vec![0; 16 * 1024];
-    let mut current: Option<usize> = None;
-    loop {
-        let read = stream.read(&mut buffer).await.unwrap_or(0);
-        log.moved();
-        let answer = {
-            let mut state = log.lock();
-            let heard = &mut state.conversation.heard;
-            if read == 0 {
-                if let Some(heard) = current.and_then(|it| heard.get_mut(it)) {
-                    heard.closed = true;
-                }
-                return;
-            }
-            let at = *current.get_or_insert(heard.len());
-            let call = state.conversation.calls.len().wrapping_sub(1);
-            let heard = &mut state.conversation.heard;
-            if heard.len() == at {
-                heard.push(Heard {
-                    app,
-                    call,
-                    bytes: Vec::new(),
-                    closed: false,
-                });
-            }
-            let bytes = &mut heard[at].bytes;
-            bytes.extend_from_slice(&buffer[..read]);
-            let reading = http1::requests(bytes);
-            let Some(request) = reading.whole.first() else {
-                if matches!(reading.end, End::Clean | End::InHead | End::InBody(_)) {
-                    continue;
-                }
-                // No app could make anything of it.
-                heard[at].closed = true;
-                return;
-            };
-            answer_to(request, state.script.as_ref())
-        };
-        current = None;
-        if stream.write_all(&answer.bytes).await.is_err() || answer.closes {
-            return;
-        }
-        log.moved();
-    }
-}
-
-fn answer_to(request: &http1::Request, script: Option<&Script>) -> Script {
-    let is_scripted = [&b"/answer"[..], b"/open/answer"]
-        .iter()
-        .any(|start| request.target.starts_with(start));
-    if let Some(script) = script.filter(|_| is_scripted) {
-        return script.clone();
-    }
-    let head = b"HTTP/1.1 200 OK\r\nX-App: here\r\nContent-Length: 2\r\n\r\n";
-    let body: &[u8] = if request.method == b"HEAD" {
-        b""
-    } else {
-        b"ok"
-    };
-    Script {
-        bytes: [head, body].concat(),
-        closes: false,
-    }
-}
-
-fn configured(apps: [SocketAddr; 2]) -> (TempDir, Config) {
-    let folder = tempfile::tempdir().expect("there is room for a folder");
-    let routes = folder.path().join("config/routes.d");
-    let certs = folder.path().join("certs");
-    let write = |file, text: String| fs::write(file, text).expect("the folder can be written");
-    fs::create_dir_all(&routes).expect("the folder can be written");
-    fs::create_dir_all(&certs).expect("the folder can be written");
-    for (name, rules, app) in [
-        ("wiki", WIKI_RULES, apps[WIKI]),
-        ("admin", ADMIN_RULES, apps[ADMIN]),
-        ("other", OTHER_RULES, apps[WIKI]),
-    ] {
-        let text = format!("to = \"http://{app}\"\n{rules}");
-        write(routes.join(format!("{name}.toml")), text);
-    }
-    // Nobody opens them here, but there have to be some.
-    write(certs.join("house.crt"), String::new());
-    write(certs.join("house.key"), String::new());
-    write(folder.path().join("config/vestibule.toml"), MAIN.to_owned());
-    let loaded = load(&folder.path().join("config"), &[]);
-    let config = loaded.config;
-    let config = config.unwrap_or_else(|| panic!("{:#?}", loaded.findings));
-    (folder, config)
-}
-
-fn session_of(host: &str, store: &dyn SessionStore, clock: &Clock) -> SessionToken {
-    let token = SessionToken::random();
-    let claims = json!({
-        "iss": "https://id.test",
-        "sub": "ann",
-        "preferred_username": USER,
-        "name": "Ann",
-        "email": USER,
-    });
-    let claims = claims.as_object().expect("it is an object");
-    let provider = vestibule::identity::ProviderName("house".to_owned());
-    let identity = Identity::from_verified_claims(provider, ClaimRules::Oidc, claims);
-    let now = clock.now();
-    let session = Session::new(
-        token.key(),
-        identity.expect("the claims name Ann"),
-        None,
-        Authority {
-            host: host.to_owned(),
-            port: 443,
-        },
-        RouteId("wiki".to_owned()),
-        now.wall,
-        now.deadline_after(Duration::from_hours(24)),
-    );
-    store.insert(session).expect("the store is in memory");
-    token
 }
 
 fn replace(input: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {

@@ -5,6 +5,7 @@
 //! release), `VESTIBULE_FUZZ_SEED` which.
 
 mod generator;
+mod words;
 
 use self::generator::Generator;
 use crate::fuzz::{Random, holds_for, targets::head, variable};
