@@ -20,6 +20,9 @@ pub enum Transport {
 pub struct Peer {
     /// The client's address: the socket's, or the one a trusted front named before TLS.
     pub address: SocketAddr,
+    /// A front that has to say for whom it speaks said that it does not know: whatever comes through
+    /// it then is not to be believed, as trusted as the front itself is.
+    pub unnamed: bool,
     /// The host the client asked for in its handshake, in lower case.
     pub server_name: Option<Arc<str>>,
     /// The protocol.

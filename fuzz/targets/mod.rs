@@ -10,6 +10,7 @@ pub mod host;
 pub mod house;
 pub mod http1;
 pub mod http2;
+pub mod proxy_header;
 pub mod return_target;
 pub mod route_file;
 
@@ -22,6 +23,7 @@ pub const ALL: &[(&str, Target)] = &[
     ("cookie", cookie::check),
     ("head", head::check),
     ("host", host::check),
+    ("proxy_header", proxy_header::check),
     ("return_target", return_target::check),
     ("route_file", route_file::check),
 ];

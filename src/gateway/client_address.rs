@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::config::listener::TrustedProxies;
+use crate::{config::listener::TrustedProxies, peer::Peer};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -45,10 +45,11 @@ impl Client {
 }
 
 impl Origin {
-    pub(super) fn new(peer: IpAddr, trusted: &TrustedProxies) -> Self {
+    pub(super) fn new(peer: &Peer, trusted: &TrustedProxies) -> Self {
+        let address = peer.address.ip();
         Self {
-            peer: Client::of_peer(peer),
-            is_trusted: trusted.contains(peer),
+            peer: Client::of_peer(address),
+            is_trusted: !peer.unnamed && trusted.contains(address),
         }
     }
 
@@ -107,8 +108,31 @@ fn list_of(addresses: &[IpAddr]) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peer::Transport;
 
     const PEER: &str = "10.0.0.9";
+
+    fn peer(unnamed: bool) -> Peer {
+        Peer {
+            address: (PEER.parse::<IpAddr>().unwrap(), 1).into(),
+            unnamed,
+            server_name: None,
+            transport: Transport::Http1,
+        }
+    }
+
+    #[test]
+    fn a_front_that_does_not_know_for_whom_it_speaks_is_not_believed() {
+        // S-027
+        let trusted = TrustedProxies(vec!["10.0.0.0/8".parse().unwrap()]);
+        let mut headers = HeaderMap::new();
+        headers.insert(X_FORWARDED_FOR, HeaderValue::from_static("192.0.2.1"));
+        for (unnamed, client) in [(false, "192.0.2.1"), (true, PEER)] {
+            let origin = Origin::new(&peer(unnamed), &trusted);
+            let seen = origin.client(&headers, &trusted);
+            assert_eq!(seen.address.to_string(), client);
+        }
+    }
 
     /// Client and list of a request from [`PEER`] with these lines.
     fn read(trusted: &[&str], lines: &[&str]) -> (String, String) {
@@ -121,7 +145,7 @@ mod tests {
                 HeaderValue::from_bytes(line.as_bytes()).unwrap(),
             );
         }
-        let client = Origin::new(PEER.parse().unwrap(), &trusted).client(&headers, &trusted);
+        let client = Origin::new(&peer(false), &trusted).client(&headers, &trusted);
         let list = client.forwarded_for.to_str().unwrap().to_owned();
         (client.address.to_string(), list)
     }

@@ -18,6 +18,8 @@ pub(super) enum Refusal {
     Coding,
     /// An expectation other than `100-continue`.
     Expectation,
+    /// A value of a field that begins or ends in a blank.
+    FieldMalformed,
     /// A host that is none.
     HostMalformed,
     /// No host at all.
@@ -48,6 +50,7 @@ impl Refusal {
             Self::AmbiguousLength
             | Self::Body
             | Self::Coding
+            | Self::FieldMalformed
             | Self::HostMalformed
             | Self::HostMissing
             | Self::HostTwice
@@ -70,6 +73,7 @@ impl Refusal {
             Self::Body => "unexpected_body",
             Self::Coding => HeadFault::TransferCoding.reason(),
             Self::Expectation => "unknown_expectation",
+            Self::FieldMalformed => HeadFault::MalformedField.reason(),
             Self::HostMalformed => "malformed_host",
             Self::HostMissing => "missing_host",
             Self::HostNotOfConnection => "host_not_of_connection",

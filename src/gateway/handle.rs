@@ -126,7 +126,7 @@ impl Worker {
     /// The service of one connection.
     #[must_use]
     pub fn service(self: &Arc<Self>, peer: Peer) -> ConnectionService {
-        let origin = Origin::new(peer.address.ip(), &self.gateway.rules.trusted_proxies);
+        let origin = Origin::new(&peer, &self.gateway.rules.trusted_proxies);
         ConnectionService {
             worker: Arc::clone(self),
             origin: Arc::new(origin),

@@ -127,6 +127,9 @@ pub(super) fn check_method(method: &Method) -> Result<(), Refusal> {
 /// lengths that can be read twice, and for expectations and transfer codings that we do not know.
 pub(super) fn check(request: &Parts, target_bytes: usize) -> Result<(), Refusal> {
     check_target(request, target_bytes)?;
+    if request.version == Version::HTTP_2 {
+        check_http2(request)?;
+    }
     check_length(&request.headers)?;
     check_coding(request)?;
     let mut expectations = request.headers.get_all(EXPECT).iter();
@@ -156,6 +159,20 @@ fn check_target(request: &Parts, target_bytes: usize) -> Result<(), Refusal> {
     let odd_query = query.bytes().any(|byte| !(0x21..=0x7e).contains(&byte));
     if !readable || is_unreadable(path) || odd_query {
         return Err(Refusal::Target);
+    }
+    Ok(())
+}
+
+/// What the library below lets pass and HTTP/1.1 could not say (RFC 9113 8.2.1, 8.3.1; S-219).
+fn check_http2(request: &Parts) -> Result<(), Refusal> {
+    // Without an authority the scheme is dropped before anybody can look at it.
+    if request.uri.authority().is_none() {
+        return Err(Refusal::HostMissing);
+    }
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let mut values = request.headers.values().map(HeaderValue::as_bytes);
+    if values.any(|value| is_blank(value.first()) || is_blank(value.last())) {
+        return Err(Refusal::FieldMalformed);
     }
     Ok(())
 }

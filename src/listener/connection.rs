@@ -64,12 +64,14 @@ pub async fn serve_tls<S, B>(
     let Entered {
         stream,
         address,
+        unnamed,
         counted: _counted,
     } = entered;
     let (_, connection) = stream.get_ref();
     let http2 = connection.alpn_protocol() == Some(ALPN_H2);
     let peer = Peer {
         address,
+        unnamed,
         server_name: connection.server_name().map(Arc::from),
         transport: if http2 {
             Transport::Http2
@@ -105,6 +107,7 @@ pub async fn serve_plain<S, B>(
 {
     let service = make(Peer {
         address,
+        unnamed: false,
         server_name: None,
         transport: Transport::Plain,
     });

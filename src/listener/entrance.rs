@@ -38,6 +38,8 @@ pub(super) struct Entered {
     pub(super) stream: Box<TlsStream<TcpStream>>,
     /// The client's address: the socket's, or what a trusted front said.
     pub(super) address: SocketAddr,
+    /// Whether a trusted front came and did not know for whom.
+    pub(super) unnamed: bool,
     /// Its place among the connections of its address, to be kept while it lasts.
     pub(super) counted: Option<Counted>,
 }
@@ -98,9 +100,11 @@ impl Entrance {
         address: SocketAddr,
     ) -> Result<Entered, EntryError> {
         let mut address = canonical(address);
+        let mut unnamed = false;
         if self.proxy_protocol && self.trusted_proxies.contains(address.ip()) {
             let source = proxy_protocol::receive(&mut stream);
             let source = source.await.map_err(EntryError::ProxyHeader)?;
+            unnamed = source.is_none();
             address = source.unwrap_or(address);
         }
         // Behind a front that is not named by a client's address, all of its clients would be one.
@@ -114,6 +118,7 @@ impl Entrance {
         Ok(Entered {
             stream,
             address,
+            unnamed,
             counted,
         })
     }

@@ -43,6 +43,7 @@ pub async fn serve_stream<S, B>(
 {
     let service = make(Peer {
         address,
+        unnamed: false,
         server_name: None,
         transport,
     });

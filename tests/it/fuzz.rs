@@ -72,6 +72,11 @@ fn mutated_hosts_break_no_promise() {
 
 // S-072, S-073
 #[test]
+fn mutated_headers_of_fronts_break_no_promise() {
+    mutations_hold("proxy_header");
+}
+
+#[test]
 fn mutated_return_targets_break_no_promise() {
     mutations_hold("return_target");
 }

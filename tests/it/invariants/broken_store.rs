@@ -191,6 +191,7 @@ async fn scene(fault: Fault) -> Scene {
         while let Ok((stream, address)) = listener.accept().await {
             let service = worker.service(Peer {
                 address,
+                unnamed: false,
                 server_name: None,
                 transport: Transport::Http1,
             });
