@@ -17,7 +17,7 @@ use super::{
 
 /// hyper reads heads into a buffer of this size at the least.
 const SMALLEST_HEAD: u64 = 8 * 1024;
-const LARGEST_HEAD: u64 = 1024 * 1024;
+const LARGEST_HEAD: u64 = 256 * 1024;
 
 /// A sign-in comes back with a code and a state in its target.
 const SMALLEST_TARGET: u64 = 256;

@@ -108,7 +108,7 @@ async fn serve_until<I, S, B>(
         }
         // On the heap, so that a parked connection has nothing of it.
         let left = Box::pin(round(io, service, retires_at, terms)).await;
-        let fate = fate_after(&left, &course, limits);
+        let fate = fate_after(&left, &course);
         io = left.io;
         service = left.service;
         if let Outcome::Closed(served) = left.outcome {
@@ -128,22 +128,16 @@ async fn serve_until<I, S, B>(
     }
 }
 
-fn fate_after<I, S>(left: &Left<I, S>, course: &Course, limits: &Limits) -> Fate {
+fn fate_after<I, S>(left: &Left<I, S>, course: &Course) -> Fate {
     // Bytes that hyper has not used may be those of a body: whatever they are, they are no head.
-    let may_park = left.unread.is_empty() && course.is_idle() && !left.io.is_at_end();
+    // And what has not gone out would be lost.
+    let is_clear = left.unread.is_empty() && left.io.settled().holds();
+    let may_park = is_clear && course.is_idle() && !left.io.is_at_end();
     match &left.outcome {
+        // An empty line behind a body is no head that could be late.
+        Outcome::Faulted(HeadFault::Late) if left.unread.as_ref() == b"\r\n" => Fate::Part,
         Outcome::Faulted(fault) => Fate::Refuse(*fault),
         Outcome::Quiet(already) if may_park => Fate::Park(*already),
-        Outcome::Closed(Err(error)) if error.is_timeout() => {
-            if may_park {
-                // No head has begun: the time that counts is the one between two requests.
-                Fate::Park(limits.head_timeout)
-            } else if course.is_answered() && left.io.settled().holds() {
-                Fate::Refuse(HeadFault::Late)
-            } else {
-                Fate::Drop
-            }
-        }
         // hyper has answered it.
         Outcome::Closed(Err(error)) if error.is_parse() => Fate::Linger,
         Outcome::Closed(Err(_)) | Outcome::Ended => Fate::Drop,
@@ -208,8 +202,12 @@ mod tests {
         type Error = Infallible;
         type Future = Ready<Result<Self::Response, Infallible>>;
 
-        fn call(&self, _: Request<Incoming>) -> Self::Future {
-            ready(Ok(Response::new(Full::from("hello"))))
+        fn call(&self, request: Request<Incoming>) -> Self::Future {
+            let body = match request.uri().path() {
+                "/large" => Bytes::from(vec![b'x'; LENGTH]),
+                _ => Bytes::from_static(b"hello"),
+            };
+            ready(Ok(Response::new(Full::from(body))))
         }
     }
 
@@ -221,6 +219,9 @@ mod tests {
         }
     }
 
+    /// More than the line takes at once, and less than hyper keeps.
+    const LENGTH: usize = 300_000;
+    const LARGE: &[u8] = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n";
     const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
     /// A client of a connection that retires after `age` and may be idle for ever.
@@ -267,6 +268,7 @@ mod tests {
             let text = answer(&mut client).await;
             assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
             answers += 1;
+            assert!(answers < 10_000, "it is never told");
             if text.contains("connection: close") {
                 break;
             }
@@ -274,6 +276,46 @@ mod tests {
         }
         assert!(answers > 1, "{answers}");
         assert_eq!(answer(&mut client).await, "", "and then closed");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_never_at_rest_is_told_that_it_is_old() {
+        // S-262
+        let mut client = client_of(Duration::from_millis(100));
+        client.write_all(GET).await.unwrap();
+        for _ in 0..1_000_000 {
+            // The next request is always there before the answer to the last one.
+            if client.write_all(GET).await.is_err() || one_answer(&mut client).await.1 {
+                return;
+            }
+        }
+        panic!("it is never told");
+    }
+
+    /// One answer and no byte more; and whether it is the last one.
+    async fn one_answer(client: &mut DuplexStream) -> (Vec<u8>, bool) {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(client.read_u8().await.unwrap());
+        }
+        let head = String::from_utf8(head).unwrap();
+        let length = head.split_once("content-length: ").unwrap().1;
+        let length = length.split_once('\r').unwrap().0.parse().unwrap();
+        let mut body = vec![0; length];
+        client.read_exact(&mut body).await.unwrap();
+        (body, head.contains("connection: close"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_reader_gets_its_answer_to_the_end_and_the_next_one_too() {
+        // S-257: longer than a head may take, while most of the answer waits to go out.
+        let mut client = client_of(MAX_AGE);
+        for _ in 0..2 {
+            client.write_all(LARGE).await.unwrap();
+            sleep(Limits::default().head_timeout * 3).await;
+            let (body, is_last) = one_answer(&mut client).await;
+            assert!(body.len() == LENGTH && !is_last, "{}", body.len());
+        }
     }
 
     #[tokio::test]

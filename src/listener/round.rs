@@ -20,7 +20,7 @@ use hyper::{body::Incoming, server::conn::http1, service::Service};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Instant, Sleep, sleep},
+    time::{Instant, Sleep, sleep, sleep_until},
 };
 
 use super::{
@@ -80,11 +80,14 @@ where
     let settled = io.settled();
     let mut connection = builder(&terms.limits).serve_connection(TokioIo::new(io), service);
     let outcome = {
-        let mut turns = Turns::new(&course, &settled, terms, retires_at);
+        let mut turns = Turns::new(&course, &settled, terms);
         let mut stop = pin!(terms.shutdown.reached(Phase::Draining));
         let mut end = pin!(terms.shutdown.reached(Phase::Ended));
         let mut faulted = pin!(course.watch.faulted());
         let mut pulse = pin!(sleep(turns.lull));
+        let mut head = pin!(sleep(turns.head_timeout));
+        let mut age = pin!(sleep_until(retires_at));
+        let mut retired = false;
         poll_fn(|context| {
             loop {
                 if let Poll::Ready(served) = Pin::new(&mut connection).poll(context) {
@@ -102,6 +105,13 @@ where
                     && let Poll::Ready(fault) = faulted.as_mut().poll(context)
                 {
                     turns.fault = Some(fault);
+                }
+                if !retired && age.as_mut().poll(context).is_ready() {
+                    retired = true;
+                    course.retire();
+                }
+                if turns.is_late(head.as_mut(), context) {
+                    return Poll::Ready(Outcome::Faulted(HeadFault::Late));
                 }
                 match turns.next(pulse.as_mut(), context) {
                     None => return Poll::Pending,
@@ -130,10 +140,12 @@ fn builder(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        // Armed also between two requests; whoever is idle is parked long before, or then.
-        .header_read_timeout(limits.head_timeout)
-        // The guard refuses first, with an answer of ours.
-        .max_header_size(limits.head_bytes.saturating_add(1))
+        // Its timer runs while it waits and while an answer is still on its way out, and drops what
+        // is left of that: the time of a head is kept here.
+        .header_read_timeout(None)
+        // The guard refuses first, with an answer of ours; it does not count an empty line before the
+        // head.
+        .max_header_size(limits.head_bytes.saturating_add(2))
         .max_headers(limits.headers)
         .half_close(false);
     builder
@@ -151,8 +163,10 @@ enum Ending {
 struct Turns<'a> {
     course: &'a Course,
     settled: &'a Settled,
-    retires_at: Instant,
     lull: Duration,
+    head_timeout: Duration,
+    /// Whether the time of a head is running.
+    head_begun: bool,
     /// What had happened when the round began.
     first: Seen,
     /// What had happened at the last pulse.
@@ -165,13 +179,15 @@ struct Turns<'a> {
 }
 
 impl<'a> Turns<'a> {
-    fn new(course: &'a Course, settled: &'a Settled, terms: &Terms, retires_at: Instant) -> Self {
+    fn new(course: &'a Course, settled: &'a Settled, terms: &Terms) -> Self {
         let first = course.activity.seen();
         Self {
             course,
             settled,
-            retires_at,
             lull: LULL.min(terms.limits.idle),
+            head_timeout: terms.limits.head_timeout,
+            // A round begins with the first bytes of a head.
+            head_begun: true,
             first,
             last: first,
             beats: true,
@@ -184,6 +200,21 @@ impl<'a> Turns<'a> {
     /// Whether no request has begun in this round.
     fn is_untouched(&self) -> bool {
         self.course.activity.seen().begun() == self.first.begun()
+    }
+
+    /// Whether a head has begun, is waited for, and has not come to its end in time. What is still on
+    /// its way out goes out first.
+    fn is_late(&mut self, mut head: Pin<&mut Sleep>, context: &mut Context<'_>) -> bool {
+        let is_waited_for = self.course.is_answered() && !self.course.watch.is_between_messages();
+        if self.ending.is_some() || self.fault.is_some() || !is_waited_for {
+            self.head_begun = false;
+            return false;
+        }
+        if !self.head_begun {
+            head.as_mut().reset(sleep(self.head_timeout).deadline());
+            self.head_begun = true;
+        }
+        head.poll(context).is_ready() && self.settled.holds()
     }
 
     /// Whether hyper should come to its end now that it waits.
@@ -220,9 +251,6 @@ impl<'a> Turns<'a> {
                 return None;
             }
             self.beats = false;
-            if pulse.deadline() >= self.retires_at {
-                self.course.retire();
-            }
             let earlier = std::mem::replace(&mut self.last, seen);
             if seen == earlier && self.may_part() {
                 return Some(Ending::Quiet);

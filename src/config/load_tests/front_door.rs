@@ -87,7 +87,7 @@ fn every_limit_can_be_written() {
 fn a_limit_outside_of_its_bounds_is_said_with_its_place_and_what_is_allowed() {
     // S-317: 9 is the line of the key in the file.
     let size = "is not a size (write a whole number with its unit, B, KB, MB, GB or KiB, MiB, GiB";
-    let head = "9:14: limits.head_bytes: the size is out of range (write a size from \"8KiB\" to \"1MiB\")";
+    let head = "9:14: limits.head_bytes: the size is out of range (write a size from \"8KiB\" to \"256KiB\")";
     let target = "9:16: limits.target_bytes: the size is out of range (write a size from \"256B\" to \"63KiB\")";
     let body = "the size is out of range (write a size from \"1KiB\" to \"1024GiB\")";
     let wait = "the duration is out of range (write a duration from \"1s\" to \"1h\")";

@@ -41,7 +41,7 @@ pub(in crate::config) struct RawListen {
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Limits")]
 pub(in crate::config) struct RawLimits {
-    /// Largest head of a request, a size, `"8KiB"` to `"1MiB"`; over HTTP/2 of its decoded fields.
+    /// Largest head of a request, a size, `"8KiB"` to `"256KiB"`; over HTTP/2 of its decoded fields.
     /// Default: `"32KiB"`.
     pub(in crate::config) head_bytes: Option<Of<Size>>,
     /// Most fields of a head, 8 to 1000. Default: 100.
