@@ -15,11 +15,12 @@ use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
-use tokio::{net::TcpSocket, task::JoinSet};
+use tokio::{net::TcpSocket, task::JoinSet, time::timeout};
 use tokio_rustls::TlsConnector;
 use vestibule::clock::{Clock, ManualClock};
 
 use crate::support::{
+    PATIENCE,
     client::page_view,
     front::{HOST, wiki},
     house::{HOST as HOUSE, house},
@@ -245,7 +246,8 @@ async fn an_access_log_that_nobody_takes_holds_nobody_up() {
     for number in 0..5_000 {
         let url = process.built().url(HOST, &format!("/pub?{number}"));
         let request = Request::get(url).body(Empty::new()).unwrap();
-        let answer = sender.send_request(request).await.unwrap();
+        let answer = timeout(PATIENCE, sender.send_request(request)).await;
+        let answer = answer.expect("nobody is held up").unwrap();
         assert_eq!(answer.status(), 200);
         answer.into_body().collect().await.unwrap();
     }
