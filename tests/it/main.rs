@@ -54,6 +54,8 @@ mod return_paths;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]
+mod rows_elsewhere;
+#[cfg(test)]
 mod seldom;
 #[cfg(test)]
 mod session_lifetime;
