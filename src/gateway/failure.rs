@@ -111,15 +111,15 @@ impl Worker {
         self.log(context, trace, error);
         let entry = trace.route.as_deref();
         // Nothing is told about a host that is not ours, or not this connection's.
-        let mut response = if error.status() == StatusCode::MISDIRECTED_REQUEST {
-            pages::empty(error.status())
+        let status = error.status();
+        let response = if status == StatusCode::MISDIRECTED_REQUEST {
+            pages::empty(status)
         } else {
             let wants_page = entry.is_some() && seen.waiting.wants_page();
             let page = context.page(entry, seen.language);
-            pages::tell(&error.notice(entry), wants_page, error.reason(), &page)
+            let (notice, reason) = (error.notice(entry), error.reason());
+            pages::tell_as(status, &notice, wants_page, reason, &page)
         };
-        // Where no page has the very status, the nearest one is shown with it.
-        *response.status_mut() = error.status();
         self.own(Answer {
             response,
             decision: error.decision(),

@@ -13,7 +13,10 @@ use http::{
 };
 
 use super::error::Refusal;
-use crate::config::{plain_path::is_unreadable, route::Authority};
+use crate::{
+    config::{plain_path::is_unreadable, route::Authority},
+    head_guard::is_plain_length,
+};
 
 /// Host and port a request names.
 #[derive(Debug, Eq, PartialEq)]
@@ -127,11 +130,11 @@ pub(super) fn check_method(method: &Method) -> Result<(), Refusal> {
 /// lengths that can be read twice, and for expectations and transfer codings that we do not know.
 pub(super) fn check(request: &Parts, target_bytes: usize) -> Result<(), Refusal> {
     check_target(request, target_bytes)?;
+    check_length(&request.headers)?;
+    check_coding(request)?;
     if request.version == Version::HTTP_2 {
         check_http2(request)?;
     }
-    check_length(&request.headers)?;
-    check_coding(request)?;
     let mut expectations = request.headers.get_all(EXPECT).iter();
     if expectations.any(|it| !it.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return Err(Refusal::Expectation);
@@ -180,13 +183,9 @@ fn check_http2(request: &Parts) -> Result<(), Refusal> {
 /// One length, in digits alone and not longer than any that can be counted (RFC 9112 6.3; S-221).
 fn check_length(headers: &HeaderMap) -> Result<(), Refusal> {
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-    let is_number = |length: &HeaderValue| {
-        let length = length.as_bytes();
-        (1..=19).contains(&length.len()) && length.iter().all(u8::is_ascii_digit)
-    };
     match (lengths.next(), lengths.next()) {
         (None, _) => Ok(()),
-        (Some(length), None) if is_number(length) => Ok(()),
+        (Some(length), None) if is_plain_length(length.as_bytes()) => Ok(()),
         _ => Err(Refusal::AmbiguousLength),
     }
 }
@@ -370,16 +369,33 @@ mod tests {
     }
 
     #[test]
+    fn http2_says_no_more_than_http1_could() {
+        // S-219
+        let verdict = |uri, fields: &[_]| verdict("GET", uri, Version::HTTP_2, fields);
+        let here = "https://app.test/";
+        assert_eq!(verdict(here, &[("x-a", "b \t c"), ("x-b", "")]), Ok(()));
+        assert_eq!(
+            verdict("/", &[("host", "app.test")]),
+            Err(Refusal::HostMissing)
+        );
+        for odd in [" ", "\t", " b", "b ", "\tb", "b\t"] {
+            let verdict = verdict(here, &[("x-a", odd)]);
+            assert_eq!(verdict, Err(Refusal::FieldMalformed), "{odd:?}");
+        }
+    }
+
+    #[test]
     fn a_length_has_one_reading() {
         // S-221
         for version in [Version::HTTP_11, Version::HTTP_2] {
-            let verdict = |fields: &[_]| verdict("POST", "/", version, fields);
+            let verdict = |fields: &[_]| verdict("POST", "https://app.test/", version, fields);
             let length = |value| ("content-length", value);
-            for good in ["0", "5", "0005", "9223372036854775807"] {
+            for good in ["0", "5", "9223372036854775807"] {
                 assert_eq!(verdict(&[length(good)]), Ok(()), "{good}");
             }
             for odd in [
                 "",
+                "0005",
                 "+5",
                 "-1",
                 "5, 5",

@@ -34,3 +34,11 @@ pub trait RefuseHead {
     /// The answer to a request whose head is refused. It is complete: length and type are set.
     fn refuse(&self, fault: HeadFault) -> Response<Bytes>;
 }
+
+/// Whether a value of `Content-Length` has one reading: digits alone, none in vain, not more than
+/// can be counted (RFC 9112 6.3).
+#[must_use]
+pub fn is_plain_length(value: &[u8]) -> bool {
+    let is_plain = value == b"0" || value.first().is_some_and(|digit| *digit != b'0');
+    is_plain && value.len() <= 19 && value.iter().all(u8::is_ascii_digit)
+}

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     config::listener::Limits,
-    head_guard::{HeadFault, RefuseHead},
+    head_guard::{HeadFault, RefuseHead, is_plain_length},
 };
 
 /// The largest piece of a body that is handed on at once: what h2 holds of an answer whose last piece
@@ -98,8 +98,7 @@ fn has_ambiguous_length(headers: &HeaderMap) -> bool {
     let Some(length) = lengths.next() else {
         return false;
     };
-    let length = length.as_bytes();
-    lengths.next().is_some() || length.is_empty() || !length.iter().all(u8::is_ascii_digit)
+    lengths.next().is_some() || !is_plain_length(length.as_bytes())
 }
 
 /// An answer to be.

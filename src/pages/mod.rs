@@ -18,4 +18,4 @@ pub use assets::asset;
 pub use catalogue::Language;
 pub use notice::{Attempt, ForbiddenReason, Notice, SignInFault};
 pub use problem::{Problem, problem};
-pub use render::{PageContext, PageResponse, empty, json, redirect, respond, tell};
+pub use render::{PageContext, PageResponse, empty, json, redirect, respond, tell, tell_as};

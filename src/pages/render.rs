@@ -93,10 +93,23 @@ pub fn tell(
     reason: &str,
     context: &PageContext<'_>,
 ) -> PageResponse {
+    tell_as(notice.status(), notice, wants_page, reason, context)
+}
+
+/// The same with another status than the notice's own, which is the nearest one there is.
+#[must_use]
+pub fn tell_as(
+    status: StatusCode,
+    notice: &Notice<'_>,
+    wants_page: bool,
+    reason: &str,
+    context: &PageContext<'_>,
+) -> PageResponse {
     if wants_page {
-        return respond(notice, context);
+        let mut response = respond(notice, context);
+        *response.status_mut() = status;
+        return response;
     }
-    let status = notice.status();
     let mut response = problem(&Problem {
         status,
         title: status.canonical_reason().unwrap_or("Refused"),

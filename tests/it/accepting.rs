@@ -46,9 +46,13 @@ fn cut(front: &Front, reason: &str) -> u64 {
 async fn busy(front: &Front) -> std::io::Result<TlsStream<TcpStream>> {
     let mut stream = front.vestibule.raw(HOST).connect().await?;
     let authority = front.vestibule.authority(HOST);
-    let head =
-        format!("POST /open/x HTTP/1.1\r\nHost: {authority}\r\nContent-Length: 9\r\n\r\n1234");
+    let head = format!(
+        "POST /open/x HTTP/1.1\r\nHost: {authority}\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
+    );
     stream.write_all(head.as_bytes()).await?;
+    // Under way once its body is asked for: until then it may have to make room.
+    let mut asked = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+    stream.read_exact(&mut asked).await?;
     Ok(stream)
 }
 

@@ -255,7 +255,8 @@ fn hosts(asks: &Asks) -> Vec<Case> {
         authority(":authority with CR LF", b"wiki.example\r\nX: 1"),
         authority(":authority with NUL", b"wiki.example\0"),
         authority(":authority with bytes beyond ASCII", b"wiki.ex\xc3\xa4mple"),
-        case("8.3.1", "host alone", headers(1, &by_host), Answered(1)),
+        // Without :authority nobody can look at the scheme, and every client sends it.
+        case("8.3.1", "host alone", headers(1, &by_host), Malformed(1)),
         case(
             "8.3.1",
             "host and :authority that agree",

@@ -2,8 +2,9 @@
 
 use super::{SHOP, scene};
 use crate::support::{
-    front::HOST,
-    wire::{PROTOCOLS, Protocol},
+    front::{HOST, wiki},
+    upstream,
+    wire::{PROTOCOLS, Protocol, ask},
 };
 
 #[tokio::test]
@@ -152,4 +153,25 @@ async fn a_bearer_token_is_no_session() {
         .seen(&mut scene.front.wire(Protocol::Http1, HOST), &asked)
         .await;
     assert_eq!(seen.header("authorization"), Some("Bearer of the app"));
+}
+
+#[tokio::test]
+async fn cookies_beyond_all_measure_are_told_so_and_nothing_is_left_of_them() {
+    // S-236: ours have a measure of their own, so that it is the app's that have to go.
+    let app = upstream::echo().run();
+    let front = wiki(&app, "");
+    let session = front.session(HOST).await;
+    for protocol in PROTOCOLS {
+        let bomb = format!("{session}; {}", "a=".to_owned() + &"b".repeat(40_000));
+        let refused = front
+            .wire(protocol, HOST)
+            .try_ask(&ask("GET", "/").with("cookie", &bomb))
+            .await
+            .unwrap();
+        assert_eq!(refused.status, 431, "{protocol:?}");
+        assert_eq!(refused.header("set-cookie"), None);
+        let mut wire = front.wire(protocol, HOST);
+        let passed = wire.ask(&ask("GET", "/").with("cookie", &session)).await;
+        assert_eq!(passed.status, 200, "{protocol:?}");
+    }
 }
