@@ -19,13 +19,14 @@
 //! # The life of a request
 //!
 //! ```text
-//! listener/accept -> tls -> connection -> gateway/handle
-//!     -> context -> target -> routes
+//! listener/accept -> room -> entrance (PROXY header, count per address, TLS) -> connection
+//!     -> http1: parked -> head_guard -> round      | http2: frame_guard -> stream_service
+//!     -> gateway/handle: context -> client_address -> target -> routes
 //!     -> /.vestibule/* ? own -> login/start ... provider ... login/callback -> session/store -> back
 //!     -> public rule ? -------------------------------------------+
 //!     -> authenticate -> judged (authorize, identity_header) ------+
-//!     -> upstream/forward: removal, headers, identity last -> client -> app
-//! and back: answer_headers -> handle (access log) -> connection -> client
+//!     -> passing_on -> upstream/forward: removal, headers, identity last -> client -> app
+//! and back: head_guard -> answer_headers -> record (access log) -> connection -> client
 //! ```
 //!
 //! A step hands on what the next one needs or ends the request; only the last one forwards. Nothing
@@ -41,7 +42,7 @@
 //! | [`gateway`] | the life of a request | `login`, `oidc`, `session`, `upstream`, `pages` |
 //! | [`login`] | the endpoints below `/.vestibule/` | `oidc`, `session`, `pages` |
 //! | [`ops`] | `/livez`, `/readyz`, `/metrics` | leaves only |
-//! | [`listener`] | sockets, TLS, connections | leaves only |
+//! | [`listener`] | sockets, TLS, connections, their limits | leaves only |
 //! | [`oidc`] | the relying party's protocol | leaves only |
 //! | [`session`] | who is in, until when | leaves only |
 //! | [`upstream`] | speaking to the app; which headers cross | leaves only |

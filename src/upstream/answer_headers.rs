@@ -1,7 +1,8 @@
 //! The answer's fields on their way to the client: what an app may not say in our name.
 //!
 //! The hop's fields, the route's identity headers, our cookies, and what speaks for the whole host
-//! (`Alt-Svc`, `Server`, `Via`, HSTS) are removed (S-232). An answer that a session decided is kept
+//! (`Alt-Svc`, `NEL`, `Report-To`, key pins, `Server`, `Via`, HSTS) are removed (S-232): a browser
+//! would tell an app's collector the addresses of sign-ins and of other apps. An answer that a session decided is kept
 //! out of shared caches (S-247, RFC 9111 3.5): nothing here makes one more cacheable than it was.
 
 use http::{
@@ -22,11 +23,16 @@ const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 const NEVER_FROM_AN_APP: &[&str] = &[
     "alt_svc",
     "connection",
+    "expect_ct",
     "http2_settings",
     "keep_alive",
+    "nel",
     "proxy_authenticate",
     "proxy_authorization",
     "proxy_connection",
+    "public_key_pins",
+    "public_key_pins_report_only",
+    "report_to",
     "server",
     "strict_transport_security",
     "te",
@@ -35,6 +41,9 @@ const NEVER_FROM_AN_APP: &[&str] = &[
     "upgrade",
     "via",
 ];
+
+/// What an app for a part of a host may not say either: it would put its script before the others.
+const NEVER_FROM_A_PART: &[&str] = &["service_worker_allowed"];
 
 /// Fields that some shared caches obey before `Cache-Control` (RFC 9213 and its forerunners).
 const CACHE_CONTROLS_OF_CACHES: &[&str] = &[
@@ -52,8 +61,11 @@ pub(super) struct AnswerRemoval {
 }
 
 impl AnswerRemoval {
-    pub(super) fn new(identity: FoldedNames) -> Self {
-        let fixed = FoldedNames::new(NEVER_FROM_AN_APP.iter().map(|name| name.as_bytes()));
+    /// For a route with these identity headers, to the whole of a host or a part of it.
+    pub(super) fn new(identity: FoldedNames, is_part: bool) -> Self {
+        let of_a_part = if is_part { NEVER_FROM_A_PART } else { &[] };
+        let names = NEVER_FROM_AN_APP.iter().chain(of_a_part);
+        let fixed = FoldedNames::new(names.map(|name| name.as_bytes()));
         Self { fixed, identity }
     }
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use http::{
-    Extensions, HeaderMap, HeaderValue, Method, Request, Response, Uri, Version,
+    Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
     header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 use http_body::Body;
@@ -143,6 +143,11 @@ fn answer_from(mut answer: Response<AnswerBody>, with: &Forwarding<'_>) -> Respo
     // What the app said of its own HTTP version and reason is between it and us.
     *answer.version_mut() = Version::HTTP_11;
     answer.extensions_mut().clear();
+    if answer.status() == StatusCode::NO_CONTENT {
+        // There is none, whatever length it says; over HTTP/2 nobody else would take it away (RFC
+        // 9110 8.6).
+        answer.headers_mut().remove(CONTENT_LENGTH);
+    }
     let headers = answer.headers_mut();
     if connection_bound::refuse_offers(headers) && with.client.pool(&with.target.to).warns_first() {
         tracing::warn!(

@@ -64,7 +64,7 @@ impl RouteTarget {
             route: route.id.clone(),
             host,
             public_host,
-            answer_removal: AnswerRemoval::new(identity),
+            answer_removal: AnswerRemoval::new(identity, !route.from.prefix.is_empty()),
         })
     }
 }

@@ -384,6 +384,11 @@ async fn answers_of_every_shape_pass() {
             13,
         ),
         ("HTTP/1.1 204 No Content\r\n\r\n", 204, 0),
+        (
+            "HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n",
+            204,
+            0,
+        ),
         ("HTTP/1.1 304 Not Modified\r\nETag: \"7\"\r\n\r\n", 304, 0),
         (
             "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnope",

@@ -41,6 +41,11 @@ fn an_app_does_not_speak_in_our_name() {
         "Trailer",
         "Transfer-Encoding",
         "Proxy-Authenticate",
+        "NEL",
+        "Report-To",
+        "Public-Key-Pins",
+        "Public-Key-Pins-Report-Only",
+        "Expect-CT",
     ] {
         let after = rewritten(&[(name, "bad")], false);
         assert!(after.values().all(|value| value != "bad"), "{name} passed");
@@ -54,6 +59,17 @@ fn an_app_does_not_speak_in_our_name() {
         false,
     );
     assert!(!after.contains_key("x-hop") && after.contains_key("x-end"));
+    for (prefix, passes) in [("", true), ("/wiki", false)] {
+        let mut route = route(80);
+        route.from.prefix = prefix.to_owned();
+        let mut headers = headers(&[("Service-Worker-Allowed", "/")]);
+        let facts = AnswerFacts {
+            session_decided: false,
+            hsts: None,
+        };
+        for_client(&mut headers, &RouteTarget::new(&route).unwrap(), facts);
+        assert_eq!(headers.contains_key("service-worker-allowed"), passes);
+    }
     let after = rewritten(&[("Strict-Transport-Security", "max-age=0")], false);
     assert_eq!(all(&after, "strict-transport-security"), "max-age=86400");
 }

@@ -36,7 +36,7 @@ async fn the_apps_cookies_keep_order_and_bytes_and_ours_are_gone() {
                 Some("$Version=1; a=[x]; ="),
             ),
         ] {
-            let asked = super::ask("GET", "/").with("Cookie", &sent);
+            let asked = ask("GET", "/").with("Cookie", &sent);
             let seen = scene.seen(&mut wire, &asked).await;
             assert_eq!(seen.header("cookie"), kept, "{protocol:?} {sent}");
         }
@@ -51,7 +51,7 @@ async fn our_value_reaches_the_app_under_no_name() {
     for protocol in PROTOCOLS {
         let mut wire = scene.wire(protocol);
         let sent = format!("copy={value}; {}; a=1; q=\"{value}\"", scene.session);
-        let asked = super::ask("GET", "/").with("Cookie", &sent);
+        let asked = ask("GET", "/").with("Cookie", &sent);
         let seen = scene.seen(&mut wire, &asked).await;
         assert_eq!(seen.header("cookie"), Some("a=1"));
         let all = format!("{:?}", seen.headers);
@@ -64,7 +64,7 @@ async fn crumbs_and_lines_are_one_list() {
     // S-032, S-235: over HTTP/2 a browser sends a field for each cookie.
     let scene = scene().await;
     for protocol in PROTOCOLS {
-        let asked = super::ask("GET", "/")
+        let asked = ask("GET", "/")
             .with("Cookie", "a=1")
             .with("Cookie", &scene.session)
             .with("Cookie", "b=2; c=3");
@@ -81,11 +81,11 @@ async fn another_hosts_session_is_none_here_and_is_not_passed_on() {
     let (_, value) = foreign.split_once('=').unwrap();
     for protocol in PROTOCOLS {
         let mut wire = scene.wire(protocol);
-        let asked = super::ask("GET", "/").with("Cookie", &foreign);
+        let asked = ask("GET", "/").with("Cookie", &foreign);
         let reply = wire.ask(&asked).await;
         assert_eq!((reply.status, &*reply.reason()), (401, "foreign_session"));
         // Nor on a public path, where nothing is looked up.
-        let asked = super::ask("GET", "/pub/").with("Cookie", &foreign);
+        let asked = ask("GET", "/pub/").with("Cookie", &foreign);
         let seen = scene.seen(&mut wire, &asked).await;
         assert!(!format!("{:?}", seen.headers).contains(value));
     }
@@ -118,7 +118,7 @@ async fn an_unusable_session_cookie_is_no_session() {
             &format!("a=\"{ours}\""),
             &ours.replace('=', " = "),
         ] {
-            let asked = super::ask("GET", "/").with("Cookie", cookies);
+            let asked = ask("GET", "/").with("Cookie", cookies);
             let reply = wire.ask(&asked).await;
             // A browser never writes blanks around the sign, and they are no part of name or value.
             let is_ours = cookies.contains(" = ");
@@ -135,13 +135,13 @@ async fn a_bearer_token_is_no_session() {
     for protocol in PROTOCOLS {
         let mut wire = scene.wire(protocol);
         for asked in [
-            super::ask("GET", "/").with("Authorization", &format!("Bearer {value}")),
-            super::ask(
+            ask("GET", "/").with("Authorization", &format!("Bearer {value}")),
+            ask(
                 "GET",
                 &format!("/?access_token={value}&__Host-vestibule={value}"),
             ),
-            super::ask("GET", "/").with("Cookie", "IdToken=x; access_token=y"),
-            super::ask("GET", "/").with("Authorization", "Basic YW5uOmFubg=="),
+            ask("GET", "/").with("Cookie", "IdToken=x; access_token=y"),
+            ask("GET", "/").with("Authorization", "Basic YW5uOmFubg=="),
         ] {
             assert_eq!(wire.ask(&asked).await.status, 401, "{asked:?}");
         }
