@@ -23,6 +23,8 @@ pub(super) struct Activity(Arc<Counts>);
 struct Counts {
     begun: AtomicU64,
     ended: AtomicU64,
+    moved: AtomicU64,
+    stuck: AtomicU64,
 }
 
 /// How many requests had begun and ended at one moment.
@@ -30,6 +32,10 @@ struct Counts {
 pub(super) struct Seen {
     begun: u64,
     ended: u64,
+    /// How many pieces of answers were taken.
+    moved: u64,
+    /// How many answers are ready, and their client takes nothing of them.
+    stuck: u64,
 }
 
 impl Activity {
@@ -38,13 +44,29 @@ impl Activity {
         // Ended first: read the other way round, a request could have ended that had not begun.
         let ended = self.0.ended.load(Ordering::Acquire);
         let begun = self.0.begun.load(Ordering::Acquire);
-        Seen { begun, ended }
+        Seen {
+            begun,
+            ended,
+            moved: self.0.moved.load(Ordering::Relaxed),
+            stuck: self.0.stuck.load(Ordering::Relaxed),
+        }
     }
 
     /// Counts a request as under way until what is returned is dropped.
     pub(super) fn begin(&self) -> UnderWay {
         self.0.begun.fetch_add(1, Ordering::AcqRel);
         UnderWay(self.clone())
+    }
+
+    /// A piece of an answer was taken.
+    pub(super) fn moves(&self) {
+        self.0.moved.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts an answer as one of which nothing is taken until what is returned is dropped.
+    pub(super) fn sticks(&self) -> Stuck {
+        self.0.stuck.fetch_add(1, Ordering::Relaxed);
+        Stuck(self.clone())
     }
 }
 
@@ -67,6 +89,28 @@ impl Seen {
     /// Whether nothing is under way and nothing has begun since `earlier`.
     pub(super) fn is_idle_since(self, earlier: Self) -> bool {
         self.is_at_rest() && self.begun == earlier.begun
+    }
+
+    /// Whether all that is under way waits for its client, and nothing has moved since `earlier`:
+    /// such a connection is of no use to anybody, its client included.
+    pub(super) fn is_useless_since(self, earlier: Self) -> bool {
+        let is_in_use = self.stuck == 0 && self.begun != earlier.begun;
+        self.waits_for_its_client() && !is_in_use && self.moved == earlier.moved
+    }
+
+    /// Whether nothing is under way but answers of which nothing is taken.
+    pub(super) fn waits_for_its_client(self) -> bool {
+        self.begun - self.ended <= self.stuck
+    }
+}
+
+/// An answer that counts as one of which nothing is taken until this is dropped.
+#[derive(Debug)]
+pub(super) struct Stuck(Activity);
+
+impl Drop for Stuck {
+    fn drop(&mut self) {
+        self.0.0.stuck.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -64,11 +64,16 @@ const PATIENCE: Patience = Patience {
     drain: Duration::from_hours(24),
 };
 
+/// How long a client has to hear that its place is needed.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
 /// Why a client is told to go.
 #[derive(Clone, Copy)]
 enum Farewell {
     Age,
     Idle,
+    /// Somebody waits for its place.
+    Room,
     Stop,
 }
 
@@ -110,8 +115,8 @@ where
     } = terms;
     let io = FrameGuard::new(io, limits.head_timeout);
     let watch = io.watch();
-    let tasks = StreamTasks::new(patience.stall, watch.clone());
     let activity = Activity::default();
+    let tasks = StreamTasks::new(patience.stall, watch.clone(), activity.clone());
     let service = StreamService::new(service, activity.clone(), Arc::clone(limits));
     let builder = builder(tasks, limits, patience);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
@@ -124,7 +129,7 @@ where
             return;
         }
         () = idles(&activity, limits.idle) => Farewell::Idle,
-        () = makes_room(&activity, pressure) => Farewell::Idle,
+        () = makes_room(&activity, pressure) => Farewell::Room,
         () = tokio::time::sleep(patience.age) => Farewell::Age,
         () = shutdown.reached(Phase::Draining) => {
             if activity.seen().is_untouched() {
@@ -189,6 +194,12 @@ async fn outstays(farewell: Farewell, activity: &Activity, idle: Duration, patie
             () = tokio::time::sleep(patience.drain) => {}
         },
         Farewell::Idle => tokio::time::sleep(patience.ping_timeout).await,
+        Farewell::Room => loop {
+            tokio::time::sleep(LAST_WORD).await;
+            if activity.seen().waits_for_its_client() {
+                return;
+            }
+        },
         // The stop has a grace of its own.
         Farewell::Stop => std::future::pending().await,
     }
@@ -216,19 +227,20 @@ async fn idles(activity: &Activity, limit: Duration) {
     }
 }
 
-/// Ends when somebody needs the place of a connection that has nothing under way.
+/// Ends when somebody needs the place of a connection of which nobody has any use: it has nothing
+/// under way, or answers that its client does not take.
 async fn makes_room(activity: &Activity, pressure: &Pressure) {
     // Looked at now and then rather than with every request; who needs room asks again.
     const LOOK: Duration = Duration::from_secs(5);
     loop {
         let earlier = activity.seen();
         tokio::time::sleep(LOOK).await;
-        if !activity.seen().is_idle_since(earlier) {
+        if !activity.seen().is_useless_since(earlier) {
             continue;
         }
         tokio::select! {
             () = pressure.asked() => {
-                if activity.seen().is_idle_since(earlier) {
+                if activity.seen().is_useless_since(earlier) {
                     return;
                 }
             }

@@ -56,7 +56,7 @@ impl Pressure {
 pub(super) struct Waiting<'a>(&'a Pressure);
 
 impl Waiting<'_> {
-    fn ask_again(&self) {
+    pub(super) fn ask_again(&self) {
         self.0.0.ask.notify_one();
     }
 }

@@ -18,7 +18,10 @@ use std::{
 use hyper::rt::Executor;
 use tokio::time::{Sleep, sleep};
 
-use super::frame_guard::Watch;
+use super::{
+    activity::{Activity, Stuck},
+    frame_guard::Watch,
+};
 
 tokio::task_local! {
     /// What the body of the stream being polled has said; the way from the body to the task around
@@ -50,13 +53,18 @@ pub(super) fn note<T>(polled: &Poll<T>) {
 pub(super) struct StreamTasks {
     stall: Duration,
     watch: Watch,
+    activity: Activity,
 }
 
 impl StreamTasks {
     /// Streams that end when nothing is taken of them for `stall`, twice that at the most, although
-    /// `watch` says that the line does.
-    pub(super) fn new(stall: Duration, watch: Watch) -> Self {
-        Self { stall, watch }
+    /// `watch` says that the line does. What moves and what does not is counted in `activity`.
+    pub(super) fn new(stall: Duration, watch: Watch, activity: Activity) -> Self {
+        Self {
+            stall,
+            watch,
+            activity,
+        }
     }
 }
 
@@ -70,6 +78,8 @@ where
             last: Asked::Not,
             moved: false,
             timer: None,
+            activity: self.activity.clone(),
+            stuck: None,
         };
         let running = progress.run(stream, self.watch.clone());
         tokio::spawn(BODY.scope(Cell::default(), running));
@@ -85,6 +95,9 @@ struct Progress {
     /// Whether the body was asked since the timer was set.
     moved: bool,
     timer: Option<Pin<Box<Sleep>>>,
+    activity: Activity,
+    /// While the client takes nothing of what is ready.
+    stuck: Option<Stuck>,
 }
 
 impl Progress {
@@ -99,9 +112,17 @@ impl Progress {
             if asked != Asked::Not {
                 self.last = asked;
                 self.moved = true;
+                // The first piece of an answer goes before anybody has taken anything.
+                if self.stuck.is_some() {
+                    self.activity.moves();
+                }
             }
             if self.last != Asked::Given {
+                self.stuck = None;
                 return Poll::Pending;
+            }
+            if self.stuck.is_none() {
+                self.stuck = Some(self.activity.sticks());
             }
             ready!(self.poll_stall(&watch, context));
             tracing::debug!("reset a stream whose client takes nothing of its answer");

@@ -292,6 +292,38 @@ async fn an_old_connection_takes_no_requests_and_finishes_those_it_has() {
     );
 }
 
+// S-109, S-260: it asks again and again, and takes nothing.
+#[tokio::test(start_paused = true)]
+async fn whoever_takes_nothing_of_its_answers_makes_room_and_a_reader_does_not() {
+    for window in [0, 65_535] {
+        let (house, stream) = House::new(App::Gives(10_000_000));
+        let (mut sender, _connected) = client(stream, window).await;
+        let mut answers = Vec::new();
+        let pressure = house.terms.pressure.clone();
+        let waiting = pressure.ask();
+        let mut seconds = 0;
+        while !house.serving.is_finished() && seconds < 30 {
+            let answer = if seconds % 3 == 0 && sender.clone().ready().await.is_ok() {
+                Some(asks(&mut sender).await)
+            } else {
+                None
+            };
+            answers.extend(answer.map(Response::into_body));
+            if window > 0 {
+                for body in &mut answers {
+                    if let Ok(Some(Ok(data))) = timeout(Duration::ZERO, body.data()).await {
+                        body.flow_control().release_capacity(data.len()).unwrap();
+                    }
+                }
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            waiting.ask_again();
+            seconds += 1;
+        }
+        assert_eq!(house.serving.is_finished(), window == 0, "{window}");
+    }
+}
+
 // S-109, S-257
 #[tokio::test(start_paused = true)]
 async fn a_stream_of_which_nothing_is_taken_is_reset_and_its_app_let_go() {
