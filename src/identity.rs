@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -65,7 +66,7 @@ impl fmt::Display for PersonKey {
 }
 
 /// Which rules read the claims.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum ClaimRules {
     /// As Entra ID writes them: `tid`, `oid`, guests, `xms_edov`, group overage.
     Entra,
@@ -263,6 +264,18 @@ impl Identity {
             Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
             _ => None,
         }
+    }
+
+    /// The whole verified payload as JSON, to make the same identity from again.
+    #[must_use]
+    pub fn claims(&self) -> &str {
+        &self.claims
+    }
+
+    /// The rules its claims were read by.
+    #[must_use]
+    pub fn rules(&self) -> ClaimRules {
+        self.rules
     }
 
     /// The names of all claims that came, for the message that tells an operator what to choose.

@@ -3,6 +3,7 @@
 //!
 //! Nothing below knows this module; what has to be decided here is only who is handed what.
 
+mod handover;
 mod kept_up;
 mod open_files;
 mod prepare;

@@ -19,6 +19,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tracing_appender::non_blocking::WorkerGuard;
 
 use super::{
+    handover::Handover,
     kept_up::{PAUSE, kept_up},
     open_files,
     prepare::Ready,
@@ -28,11 +29,11 @@ use crate::{
     clock::Clock,
     config::Config,
     gateway::{Gateway, HouseRules, Providers, RouteTable},
-    key_ring::KeyRing,
+    key_ring::{KeyRing, SharedKeyRing},
     listener::{
         Entrance, Phase, Pressure, Room, Shutdown, Sockets, Terms, certs::Certificates, tls,
     },
-    login::Login,
+    login::{self, Login},
     oidc::ProviderStatus,
     ops::{Ops, ProviderLine},
     session::{MemoryStore, SessionStore},
@@ -48,6 +49,7 @@ pub struct Running {
     http: Option<SocketAddr>,
     ops: Option<SocketAddr>,
     store: Arc<dyn SessionStore>,
+    handover: Arc<Handover>,
     metrics: SharedMetrics,
     shutdown: Shutdown,
     /// The operators' listener ends last: it has to say that this is not ready any more.
@@ -100,12 +102,19 @@ fn start_on(
     keep_fresh(&control, &providers, &metrics);
     let (access, access_guard) = AccessWriter::to_stdout(config.log);
     metrics.watch(&access);
+    let key_ring = key_ring(&config, clock);
+    let handover = {
+        let (ring, store) = (Arc::clone(&key_ring), Arc::clone(&store));
+        Arc::new(Handover::new(&config, ring, clock.clone(), store))
+    };
     let gateway = {
         let (clock, metrics) = (clock.clone(), Arc::clone(&metrics));
         let parts = Parts {
             clock,
             metrics,
             store: Arc::clone(&store),
+            key_ring,
+            sign_ins: handover.sign_ins(),
             providers: &providers,
         };
         Arc::new(parts.gateway(&config, access, control.handle())?)
@@ -115,6 +124,7 @@ fn start_on(
         http: http.as_ref().map(Sockets::address),
         ops: ops.as_ref().map(Sockets::address),
         store: Arc::clone(&store),
+        handover: Arc::clone(&handover),
         metrics: Arc::clone(&metrics),
         shutdown: shutdown.clone(),
         ops_shutdown: Shutdown::default(),
@@ -151,6 +161,7 @@ fn start_on(
     let entrance = Entrance::new(acceptor, &config.listen, &config.limits, clock.clone());
     let entrance = Arc::new(entrance);
     let room = Room::new(config.limits.connections, terms.pressure.clone());
+    handover.take_over();
     for (number, listener) in listeners.into_iter().enumerate() {
         let thread = DataThread {
             listener,
@@ -199,11 +210,26 @@ fn session_store(config: &Config, clock: &Clock, metrics: &SharedMetrics) -> Arc
     ))
 }
 
+fn key_ring(config: &Config, clock: &Clock) -> SharedKeyRing {
+    let (key_ring, kept) = KeyRing::open(&config.state_dir, clock.clone());
+    if let Some(error) = kept {
+        let error = chain(&error);
+        tracing::warn!(
+            error,
+            "the key ring is not kept as it should be: sessions and sign-ins under way may be lost \
+             at a restart; make the state folder writable, or name another one as [state] dir"
+        );
+    }
+    Arc::new(key_ring)
+}
+
 /// What the gateway is made of.
 struct Parts<'a> {
     clock: Clock,
     metrics: SharedMetrics,
     store: Arc<dyn SessionStore>,
+    key_ring: SharedKeyRing,
+    sign_ins: Arc<login::Memory>,
     providers: &'a Providers,
 }
 
@@ -214,23 +240,15 @@ impl Parts<'_> {
         access: AccessWriter,
         control: &Handle,
     ) -> anyhow::Result<Gateway> {
-        let (key_ring, kept) = KeyRing::open(&config.state_dir, self.clock.clone());
-        if let Some(error) = kept {
-            let error = chain(&error);
-            tracing::warn!(
-                error,
-                "the key ring is not kept as it should be: sign-ins under way may be lost at a \
-                 restart; make the state folder writable, or name another one as [state] dir"
-            );
-        }
         let login = Login::new(
             Arc::clone(&self.store),
-            Arc::new(key_ring),
+            self.key_ring,
             self.clock.clone(),
             Arc::clone(&self.metrics),
             config.session.max,
             control.clone(),
-        );
+        )
+        .with_memory(self.sign_ins);
         let table = RouteTable::new(config, self.providers, &self.metrics)
             .map_err(|route| anyhow::anyhow!("failed to build the route `{route}`"))?;
         let hsts = config
@@ -312,7 +330,8 @@ impl Running {
     }
 
     /// Stops softly: no new connections, idle ones close, what is under way has the grace period;
-    /// then everything ends. Returns when nothing runs any more.
+    /// then everything ends, and what outlives the process is left to the next one. Returns when
+    /// nothing runs any more.
     pub async fn stop(mut self) {
         self.shutdown.advance_to(Phase::Draining);
         tokio::select! {
@@ -324,8 +343,15 @@ impl Running {
         }
         self.shutdown.advance_to(Phase::Ended);
         let threads = std::mem::take(&mut self.threads);
+        let handover = Arc::clone(&self.handover);
         let joined = tokio::task::spawn_blocking(move || {
-            threads.into_iter().all(|thread| thread.join().is_ok())
+            let mut joined = true;
+            for thread in threads {
+                joined &= thread.join().is_ok();
+            }
+            // No connection is left that could end a session, or begin one.
+            handover.hand_over();
+            joined
         });
         if !joined.await.unwrap_or(false) {
             tracing::error!("a data thread ended in a fault");

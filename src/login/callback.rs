@@ -6,9 +6,10 @@
 use std::sync::Arc;
 
 use super::{
-    Answer, Door, Finished, Login,
+    Answer, Door, Login,
     fault::ProviderFault,
     inherit::{self, Newcomer},
+    memory::Finished,
     return_to::{ReturnTo, login_path},
     start::callback_url,
     transaction::{Attempt, AttemptError, Trail},
@@ -96,15 +97,17 @@ impl Login {
         let ring = &self.key_ring;
         let found = Attempt::find(door.headers, &state, door.authority, door.now.wall, ring);
         let used = used_key(door, &state);
-        if let Some(finished) = self.used.get(&used) {
+        if let Some(finished) = self.memory.used(&used) {
             return self.used_before(door, finished.as_ref());
         }
         let attempt = match found {
-            Ok(attempt) => attempt,
+            Ok(attempt) if self.memory.knows(attempt.run) => attempt,
+            // It may have been used where nobody is left to say so.
+            Ok(attempt) => return self.no_attempt(door, AttemptError::Expired(attempt.return_to)),
             Err(error) => return self.no_attempt(door, error),
         };
         // From before the code is sent: two answers at once cannot both pass.
-        if !self.used.entry(used).or_insert(None).is_fresh() {
+        if !self.memory.use_once(used) {
             return self.used_before(door, None);
         }
         self.finish(door, &attempt, parameters)
@@ -184,7 +187,7 @@ impl Login {
                     return_to: attempt.return_to.clone(),
                 };
                 let used = used_key(door, attempt.state.expose());
-                self.used.insert(used, Some(finished));
+                self.memory.finish(used, finished);
                 self.metrics.sign_in(&attempt.provider.0, true, SIGNED_IN);
                 let returns = attempt.returns.saturating_add(1);
                 let trail = Trail { returns }.leave(door.now.wall, &self.key_ring);
@@ -222,9 +225,7 @@ impl Login {
             session_state.filter(own).map(ProviderSessionId)
         });
         if let Some(sid) = &sid
-            && self
-                .ended_sids
-                .contains_key(&(attempt.provider.clone(), sid.clone()))
+            && self.memory.has_ended(&attempt.provider, sid)
         {
             return Ok(None);
         }

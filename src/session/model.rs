@@ -73,6 +73,12 @@ impl SessionKey {
         Some(Self(key))
     }
 
+    /// The key that [`SessionKey::as_bytes`] gave the bytes of.
+    #[must_use]
+    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The bytes, for deriving what hangs on the session.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
