@@ -14,7 +14,10 @@ use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 pub enum Phase {
     /// New connections and requests are welcome.
     Serving,
-    /// No new connections; what is under way may finish.
+    /// No new connections are taken. Those that were are served as before: one that has only just
+    /// come is still to say what it came for, and nobody else would hear it.
+    Closing,
+    /// What is under way may finish, and nothing is begun.
     Draining,
     /// Everything ends now.
     Ended,
