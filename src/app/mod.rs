@@ -4,6 +4,7 @@
 //! Nothing below knows this module; what has to be decided here is only who is handed what.
 
 mod handover;
+mod inherited;
 mod kept_up;
 mod open_files;
 mod prepare;
@@ -11,6 +12,7 @@ mod start;
 mod threads;
 
 pub use self::{
+    inherited::{InheritError, Inherited, Word, tell},
     prepare::{Prepared, Ready, prepare},
-    start::{Running, start},
+    start::{Running, start, start_with},
 };

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use super::inherited::Inherited;
 use crate::{
     clock::Clock,
     config::{
@@ -23,6 +24,21 @@ pub struct Prepared {
     pub findings: Vec<Finding>,
     /// What can be served; `None` if any finding is an error.
     pub ready: Option<Ready>,
+}
+
+impl Prepared {
+    /// Nothing is served if an address was written that is not that of the socket handed over for it.
+    pub fn agree_with(&mut self, inherited: &Inherited, config_dir: &Path) {
+        let Some(ready) = &self.ready else {
+            return;
+        };
+        let findings = inherited.findings(&ready.config, config_dir);
+        if !findings.is_empty() {
+            self.ready = None;
+            self.findings.extend(findings);
+            self.findings.sort();
+        }
+    }
 }
 
 /// A configuration that can be served, with its certificates read.

@@ -6,11 +6,13 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -20,6 +22,7 @@ use tracing_appender::non_blocking::WorkerGuard;
 
 use super::{
     handover::Handover,
+    inherited::Inherited,
     kept_up::{PAUSE, kept_up},
     open_files,
     prepare::Ready,
@@ -43,6 +46,10 @@ use crate::{
 /// Threads of the runtime for sign-ins, providers and operators.
 const CONTROL_THREADS: usize = 2;
 
+/// How long a connection that came right before a stop has to say what it came for: the handshakes
+/// of TCP and TLS, over a long line.
+const FIRST_WORD: Duration = Duration::from_secs(1);
+
 /// A vestibule that is serving.
 pub struct Running {
     https: SocketAddr,
@@ -54,10 +61,12 @@ pub struct Running {
     shutdown: Shutdown,
     /// The operators' listener ends last: it has to say that this is not ready any more.
     ops_shutdown: Shutdown,
-    grace: std::time::Duration,
+    grace: Duration,
     threads: Vec<thread::JoinHandle<()>>,
     control: Option<Runtime>,
     access_guard: Option<WorkerGuard>,
+    /// Open until the end, so that whoever connects meanwhile waits for the next process.
+    _inherited: Inherited,
 }
 
 /// Starts serving. Returns once every address is bound; a provider may still be unknown then.
@@ -66,16 +75,39 @@ pub struct Running {
 /// Returns an error if an address is taken, a thread cannot be started, or the trusted roots of a
 /// provider cannot be read.
 pub fn start(ready: Ready, clock: &Clock) -> anyhow::Result<Running> {
+    start_with(Inherited::default(), ready, clock)
+}
+
+/// The same on the sockets that were handed over; where there is none, an address is bound.
+///
+/// # Errors
+/// As [`start`]; also if there is neither a socket nor an address for HTTPS.
+pub fn start_with(inherited: Inherited, ready: Ready, clock: &Clock) -> anyhow::Result<Running> {
     let listen = &ready.config.listen;
-    let https = Sockets::bind(listen.https, listen.workers)?;
+    let https = sockets(inherited.https.as_ref(), listen.https, listen.workers)?.context(
+        "[listen] https has no address, and no socket for it was handed over by systemd",
+    )?;
     let address = https.address();
-    start_on(address, https.into_listeners(), ready, clock)
+    start_on(address, https.into_listeners(), inherited, ready, clock)
+}
+
+fn sockets(
+    inherited: Option<&TcpListener>,
+    address: Option<SocketAddr>,
+    count: usize,
+) -> anyhow::Result<Option<Sockets>> {
+    Ok(match (inherited, address) {
+        (Some(socket), _) => Some(Sockets::shared(socket, count)?),
+        (None, Some(address)) => Some(Sockets::bind(address, count)?),
+        (None, None) => None,
+    })
 }
 
 /// The same on sockets that are listening already, one for each data thread.
 fn start_on(
     https: SocketAddr,
     listeners: Vec<TcpListener>,
+    inherited: Inherited,
     ready: Ready,
     clock: &Clock,
 ) -> anyhow::Result<Running> {
@@ -85,15 +117,8 @@ fn start_on(
         providers,
     } = ready;
     open_files::allow_for(config.limits.connections);
-    let http = config
-        .listen
-        .http
-        .map(|address| Sockets::bind(address, 1))
-        .transpose()?;
-    let ops = config
-        .ops
-        .map(|address| Sockets::bind(address, 1))
-        .transpose()?;
+    let http = sockets(inherited.http.as_ref(), config.listen.http, 1)?;
+    let ops = sockets(inherited.ops.as_ref(), config.ops, 1)?;
     let control = control_runtime()?;
     let shutdown = Shutdown::default();
     let crippled = Arc::new(AtomicBool::new(false));
@@ -132,6 +157,7 @@ fn start_on(
         threads: Vec::new(),
         control: None,
         access_guard,
+        _inherited: inherited,
     };
     let terms = Terms {
         limits: Arc::new(config.limits.clone()),
@@ -333,11 +359,18 @@ impl Running {
     /// then everything ends, and what outlives the process is left to the next one. Returns when
     /// nothing runs any more.
     pub async fn stop(mut self) {
+        let mut grace = pin!(tokio::time::sleep(self.grace));
+        self.shutdown.advance_to(Phase::Closing);
+        tokio::select! {
+            () = self.shutdown.finished() => {}
+            () = self.shutdown.reached(Phase::Ended) => {}
+            () = tokio::time::sleep(FIRST_WORD.min(self.grace)) => {}
+        }
         self.shutdown.advance_to(Phase::Draining);
         tokio::select! {
             () = self.shutdown.finished() => {}
             () = self.shutdown.reached(Phase::Ended) => {}
-            () = tokio::time::sleep(self.grace) => {
+            () = grace.as_mut() => {
                 tracing::warn!("the grace period is over: ending what is still under way");
             }
         }
@@ -447,6 +480,7 @@ mod tests {
         start_on(
             address,
             vec![first, listener],
+            Inherited::default(),
             ready(folder, &clock),
             &clock,
         )
@@ -466,7 +500,7 @@ mod tests {
                 break;
             }
             assert!(attempt < 1000, "{answer}");
-            thread::sleep(std::time::Duration::from_millis(10));
+            thread::sleep(Duration::from_millis(10));
         }
     }
 

@@ -9,15 +9,18 @@ use tokio::{
 
 use super::{Format, environment, findings};
 use crate::{
-    app::{self, Running},
+    app::{self, InheritError, Inherited, Running, Word},
     clock::Clock,
     telemetry::start_log,
 };
 
 /// Serves the configuration; nothing is served if anything in it is an error.
 pub(super) fn run(config: &Path) -> ExitCode {
+    let environment = environment();
+    // Before there is a second thread: it writes the environment.
+    let inherited = Inherited::take();
     let _log = start_log();
-    match serve(config) {
+    match serve(config, environment, inherited) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -26,16 +29,24 @@ pub(super) fn run(config: &Path) -> ExitCode {
     }
 }
 
-fn serve(config: &Path) -> anyhow::Result<ExitCode> {
+fn serve(
+    config: &Path,
+    environment: Vec<(String, String)>,
+    inherited: Result<Inherited, InheritError>,
+) -> anyhow::Result<ExitCode> {
     let stop = StopSignals::listen()?;
     let clock = Clock::system();
-    let prepared = app::prepare(config, &environment(), &clock);
+    let inherited = inherited?;
+    let mut prepared = app::prepare(config, &environment, &clock);
+    prepared.agree_with(&inherited, config);
     eprint!("{}", findings::render(&prepared.findings, Format::Text));
     let Some(ready) = prepared.ready else {
         eprintln!("nothing is served until the errors above are put right");
         return Ok(ExitCode::FAILURE);
     };
-    stop.await_with(app::start(ready, &clock)?);
+    let running = app::start_with(inherited, ready, &clock)?;
+    app::tell(Word::Ready);
+    stop.await_with(running);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -72,6 +83,7 @@ impl StopSignals {
         } = self;
         runtime.block_on(async {
             next(&mut terminate, &mut interrupt).await;
+            app::tell(Word::Stopping);
             tracing::info!("stopping: requests under way may finish; a second signal ends them");
             let end_now = running.hard_stop();
             let again = tokio::spawn(async move {

@@ -34,6 +34,8 @@ pub(super) struct Environment {
     pub(super) main: Vec<Variable>,
     /// Those of routes, by the folded id.
     pub(super) routes: BTreeMap<String, Vec<Variable>>,
+    /// Whether somebody hands over sockets (`LISTEN_FDS`, sd_listen_fds(3)).
+    pub(super) hands_over_sockets: bool,
 }
 
 /// Sorts the variables; two that set the same key are an error.
@@ -43,6 +45,7 @@ pub(super) fn read(environment: &[(String, String)], findings: &mut Vec<Finding>
     let mut seen: BTreeMap<Vec<String>, &str> = BTreeMap::new();
     let mut found = Environment::default();
     for (name, value) in sorted {
+        found.hands_over_sockets |= name == "LISTEN_FDS";
         let Some((first, rest)) = name
             .strip_prefix(PREFIX)
             .and_then(|key| key.split_once("__"))

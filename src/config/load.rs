@@ -58,18 +58,14 @@ pub fn load(config_dir: &Path, environment: &[(String, String)]) -> Loaded {
     let mut findings = Vec::new();
     let environment = environment::read(environment, &mut findings);
     let base = base_of(config_dir);
-    let main = Main::read(config_dir, &base, &environment.main, &mut findings);
+    let main = Main::read(config_dir, &base, &environment, &mut findings);
     let candidates = routes(config_dir, &main, &environment, &mut findings);
     findings.extend(check::between_routes(&candidates));
     for candidate in &candidates {
         let name = candidate.provider.as_ref();
         let mut resolved = main.providers.resolved.iter();
         let provider = resolved.find(|provider| Some(&provider.name) == name);
-        findings.extend(check::within_route(
-            candidate,
-            provider,
-            main.listen.as_ref(),
-        ));
+        findings.extend(check::within_route(candidate, provider, &main.listen));
     }
     findings.sort();
     findings.dedup();
@@ -104,7 +100,7 @@ struct Main {
     layers: Vec<Layer>,
     /// Whether its text is known; without, nothing can be said to be missing.
     is_known: bool,
-    listen: Option<Listen>,
+    listen: Listen,
     limits: Option<Limits>,
     tls: TlsFiles,
     session: Option<SessionLimits>,
@@ -117,7 +113,7 @@ impl Main {
     fn read(
         config_dir: &Path,
         base: &Path,
-        variables: &[Variable],
+        environment: &Environment,
         findings: &mut Vec<Finding>,
     ) -> Self {
         let schema = schema::main_file();
@@ -125,7 +121,7 @@ impl Main {
         let root = tree(&file, findings);
         let is_known = root.is_some();
         let mut layers = vec![defaults::main_file()];
-        layers.extend(written(&schema, file, root, variables, findings));
+        layers.extend(written(&schema, file, root, &environment.main, findings));
         let document = Document::of(layers.clone());
         let mut raw: RawMain = document.extract(findings);
         let mut main = Self {
@@ -144,6 +140,9 @@ impl Main {
         if is_known {
             let document = &main.document;
             document.report_missing(&schema, findings);
+            if !environment.hands_over_sockets {
+                sections::address_is_written(document, &raw.listen, findings);
+            }
             sections::addresses_differ(document, &raw, findings);
             sections::fronts_are_named(document, &raw.listen, findings);
             main.limits = Some(limits::resolve(document, &raw.limits, findings));
@@ -168,7 +167,7 @@ impl Main {
         let mut routes = routes.collect::<Option<Vec<_>>>()?;
         routes.sort_by(|one, other| one.id.cmp(&other.id));
         Some(Config {
-            listen: self.listen?,
+            listen: self.listen,
             limits: self.limits?,
             tls: self.tls,
             state_dir: self.state_dir,

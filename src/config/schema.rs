@@ -49,7 +49,7 @@ pub fn route_file() -> Value {
 /// `vestibule.toml`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(rename = "Main", extend("required" = ["listen"]))]
+#[schemars(rename = "Main")]
 pub(super) struct RawMain {
     /// Where to listen, and how.
     pub(super) listen: RawListen,

@@ -307,3 +307,15 @@ fn a_front_that_could_be_everybody_or_is_no_network_is_refused_where_it_stands()
         assert!(findings[0].starts_with(&start), "{findings:#?}");
     }
 }
+
+#[test]
+fn an_address_is_needed_unless_a_socket_is_handed_over() {
+    let base = base(&MAIN.replace("https = \"0.0.0.0:443\"\n", ""));
+    let findings = base.findings(&[]);
+    let expected =
+        "warning: config/vestibule.toml: listen.https: the key is missing, and no socket";
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+    assert!(findings[0].starts_with(expected), "{findings:#?}");
+    let config = base.config(&[("LISTEN_FDS", "1")]);
+    assert_eq!(config.listen.https, None);
+}

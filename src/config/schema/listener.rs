@@ -14,9 +14,10 @@ use crate::config::{
 /// `[listen]`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(rename = "Listen", extend("required" = ["https"]))]
+#[schemars(rename = "Listen")]
 pub(in crate::config) struct RawListen {
-    /// The address that serves HTTPS, `"address:port"`. Required.
+    /// The address that serves HTTPS, `"address:port"`. Required, unless a socket for it is inherited
+    /// (systemd).
     pub(in crate::config) https: Option<Of<SocketAddr>>,
     /// The address that redirects plain HTTP to HTTPS, `"address:port"`. Default: none.
     pub(in crate::config) http: Option<Of<SocketAddr>>,
