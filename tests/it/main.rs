@@ -50,6 +50,8 @@ mod readiness;
 #[cfg(test)]
 mod request_rules;
 #[cfg(test)]
+mod restart;
+#[cfg(test)]
 mod return_paths;
 #[cfg(test)]
 mod routing;

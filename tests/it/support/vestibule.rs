@@ -10,6 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -21,6 +22,7 @@ use vestibule::{
 };
 
 use super::{
+    PATIENCE,
     client::{self, Browser, raw_tls::RawTls},
     clock,
     issuer::{CLIENT_ID, CLIENT_SECRET, Issuer},
@@ -332,6 +334,27 @@ impl Vestibule {
         if let Some(running) = self.running.take() {
             running.stop().await;
         }
+    }
+
+    /// Ends it without the care of a stop: nothing is left to the next one.
+    pub(crate) fn crash(&mut self) {
+        drop(self.running.take());
+    }
+
+    /// Starts it from the same files again, once the port is free.
+    ///
+    /// # Panics
+    /// If the files cannot be served; the findings are in the message.
+    pub(crate) async fn start(&mut self) {
+        let polling = async {
+            while TcpListener::bind((Ipv4Addr::LOCALHOST, self.built.port)).is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let freed = tokio::time::timeout(PATIENCE, polling).await;
+        freed.expect("the port becomes free");
+        let ready = self.built.prepared();
+        self.running = Some(app::start(ready, &self.built.time.clock()).unwrap());
     }
 
     /// Stops it, and starts it again from the same files.
