@@ -1,5 +1,5 @@
 //! Sockets that were opened for this process by whoever started it, and the word back that it serves:
-//! sd_listen_fds(3) and sd_notify(3), as systemd and others speak them.
+//! `sd_listen_fds(3)` and `sd_notify(3)`, as systemd and others speak them.
 //!
 //! Whoever holds the socket keeps it open from one process to the next, so that a connection that
 //! comes in between waits in the kernel's queue and is not refused. Never takes a socket whose use

@@ -47,7 +47,7 @@ use crate::{
 const CONTROL_THREADS: usize = 2;
 
 /// How long a connection that came right before a stop has to say what it came for: the handshakes
-/// of TCP and TLS, over a long line.
+/// of TCP and TLS, over a long line. At most a quarter of the grace, most of which is for answers.
 const FIRST_WORD: Duration = Duration::from_secs(1);
 
 /// A vestibule that is serving.
@@ -364,7 +364,7 @@ impl Running {
         tokio::select! {
             () = self.shutdown.finished() => {}
             () = self.shutdown.reached(Phase::Ended) => {}
-            () = tokio::time::sleep(FIRST_WORD.min(self.grace)) => {}
+            () = tokio::time::sleep(FIRST_WORD.min(self.grace / 4)) => {}
         }
         self.shutdown.advance_to(Phase::Draining);
         tokio::select! {

@@ -20,7 +20,7 @@ pub(super) fn run(config: &Path) -> ExitCode {
     // Before there is a second thread: it writes the environment.
     let inherited = Inherited::take();
     let _log = start_log();
-    match serve(config, environment, inherited) {
+    match serve(config, &environment, inherited) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -31,13 +31,13 @@ pub(super) fn run(config: &Path) -> ExitCode {
 
 fn serve(
     config: &Path,
-    environment: Vec<(String, String)>,
+    environment: &[(String, String)],
     inherited: Result<Inherited, InheritError>,
 ) -> anyhow::Result<ExitCode> {
     let stop = StopSignals::listen()?;
     let clock = Clock::system();
     let inherited = inherited?;
-    let mut prepared = app::prepare(config, &environment, &clock);
+    let mut prepared = app::prepare(config, environment, &clock);
     prepared.agree_with(&inherited, config);
     eprint!("{}", findings::render(&prepared.findings, Format::Text));
     let Some(ready) = prepared.ready else {

@@ -34,7 +34,7 @@ pub(super) struct Environment {
     pub(super) main: Vec<Variable>,
     /// Those of routes, by the folded id.
     pub(super) routes: BTreeMap<String, Vec<Variable>>,
-    /// Whether somebody hands over sockets (`LISTEN_FDS`, sd_listen_fds(3)).
+    /// Whether somebody hands over sockets (`LISTEN_FDS`, `sd_listen_fds(3)`).
     pub(super) hands_over_sockets: bool,
 }
 

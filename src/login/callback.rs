@@ -97,8 +97,8 @@ impl Login {
         let ring = &self.key_ring;
         let found = Attempt::find(door.headers, &state, door.authority, door.now.wall, ring);
         let used = used_key(door, &state);
-        if let Some(finished) = self.memory.used(&used) {
-            return self.used_before(door, finished.as_ref());
+        if let Some(used) = self.memory.used(&used) {
+            return self.used_before(door, used.led_to.as_ref());
         }
         let attempt = match found {
             Ok(attempt) if self.memory.knows(attempt.run) => attempt,

@@ -43,6 +43,13 @@ pub(super) struct Finished {
     pub(super) return_to: ReturnTo,
 }
 
+/// A state that was used.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Used {
+    /// What its sign-in came to, if it has come to anything.
+    pub(super) led_to: Option<Finished>,
+}
+
 /// What the sign-ins of one process have left behind.
 pub struct Memory {
     run: Run,
@@ -109,9 +116,9 @@ impl Memory {
         run == self.run || self.predecessors().contains(&run)
     }
 
-    /// Where the sign-in of a used state led, if it is one.
-    pub(super) fn used(&self, state: &[u8; 32]) -> Option<Option<Finished>> {
-        self.used.get(state)
+    /// What is known of a state, if it was used.
+    pub(super) fn used(&self, state: &[u8; 32]) -> Option<Used> {
+        self.used.get(state).map(|led_to| Used { led_to })
     }
 
     /// Marks a state as used; `false` if it was before.
@@ -222,8 +229,8 @@ mod tests {
         assert!(first.use_once([1; 32]) && first.use_once([2; 32]));
         first.finish([2; 32], finished.clone());
         let second = following(&first);
-        assert_eq!(second.used(&[1; 32]), Some(None));
-        assert_eq!(second.used(&[2; 32]), Some(Some(finished)));
+        assert_eq!(second.used(&[1; 32]), Some(Used { led_to: None }));
+        assert_eq!(second.used(&[2; 32]).unwrap().led_to, Some(finished));
         assert!(!second.use_once([1; 32]));
         assert!(second.use_once([3; 32]));
     }

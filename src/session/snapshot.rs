@@ -212,7 +212,7 @@ impl Snapshots {
         let file = writer
             .finish()?
             .into_inner()
-            .map_err(|error| error.into_error())?;
+            .map_err(io::IntoInnerError::into_error)?;
         Ok((file, tally))
     }
 
