@@ -14,7 +14,6 @@ use std::{
 };
 
 use anyhow::Context;
-use http::HeaderValue;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tracing_appender::non_blocking::WorkerGuard;
 
@@ -27,7 +26,7 @@ use super::{
 use crate::{
     clock::Clock,
     config::Config,
-    gateway::{Gateway, HouseRules, Providers, RouteTable},
+    gateway::{Gateway, Providers, RouteTable},
     key_ring::KeyRing,
     listener::{
         Entrance, Phase, Pressure, Room, Shutdown, Sockets, Terms, certs::Certificates, tls,
@@ -228,16 +227,10 @@ impl Parts<'_> {
             Arc::new(key_ring),
             self.clock.clone(),
             Arc::clone(&self.metrics),
-            config.session.max,
             control.clone(),
         );
         let table = RouteTable::new(config, self.providers, &self.metrics)
             .map_err(|route| anyhow::anyhow!("failed to build the route `{route}`"))?;
-        let hsts = config
-            .listen
-            .hsts
-            .map(|age| HeaderValue::try_from(format!("max-age={}", age.as_secs())))
-            .transpose()?;
         Ok(Gateway::new(
             table,
             login,
@@ -245,11 +238,6 @@ impl Parts<'_> {
             self.clock,
             self.metrics,
             access,
-            HouseRules {
-                hsts,
-                limits: config.limits.clone(),
-                trusted_proxies: config.listen.trusted_proxies.clone(),
-            },
         ))
     }
 }

@@ -33,7 +33,7 @@ impl Worker {
         person: Option<(&RenderedIdentity, &Arc<Session>)>,
         request: Request<Incoming>,
     ) -> Result<Response<AnswerBody>, GatewayError> {
-        let (clock, limits) = (self.clock(), self.limits());
+        let (clock, limits) = (self.clock(), &context.house.limits);
         let facts = RequestFacts {
             forwarded_for: &context.client.forwarded_for,
             request_id: &context.id.header_value(),
@@ -55,7 +55,7 @@ impl Worker {
             },
             answer: AnswerFacts {
                 session_decided: person.is_some(),
-                hsts: self.hsts(),
+                hsts: context.house.hsts.as_ref(),
             },
         };
         let Some((_, session)) = person else {

@@ -59,7 +59,6 @@ pub struct Login {
     key_ring: SharedKeyRing,
     clock: Clock,
     metrics: SharedMetrics,
-    lifetime: SessionLifetime,
     /// Digest of a used state; where its sign-in led, once it has.
     used: Cache<[u8; 32], Option<Finished>>,
     /// When a cookie of another vestibule was last warned about.
@@ -89,6 +88,8 @@ pub struct Door<'a> {
     pub page: PageContext<'a>,
     /// When it came.
     pub now: Moment,
+    /// How long a session lives that begins with it.
+    pub session_lifetime: SessionLifetime,
     /// The live session it presented.
     pub session: Option<&'a Arc<Session>>,
 }
@@ -104,14 +105,13 @@ pub struct Answer {
 }
 
 impl Login {
-    /// Endpoints that keep sessions of `lifetime` in `store` and talk to providers on `control`.
+    /// Endpoints that keep sessions in `store` and talk to providers on `control`.
     #[must_use]
     pub fn new(
         store: Arc<dyn SessionStore>,
         key_ring: SharedKeyRing,
         clock: Clock,
         metrics: SharedMetrics,
-        lifetime: SessionLifetime,
         control: Handle,
     ) -> Self {
         // By the order of use, here as for sessions: the default policy would refuse the newest.
@@ -136,7 +136,6 @@ impl Login {
             key_ring,
             clock,
             metrics,
-            lifetime,
             used,
             foreign_ring: Seldom::default(),
             ended_sids,
