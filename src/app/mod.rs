@@ -3,13 +3,17 @@
 //!
 //! Nothing below knows this module; what has to be decided here is only who is handed what.
 
+mod changes;
+mod follow;
 mod kept_up;
 mod open_files;
 mod prepare;
+mod reload;
 mod start;
 mod threads;
 
 pub use self::{
+    follow::LOOK_INTERVAL,
     prepare::{Prepared, Ready, prepare},
     start::{Running, start},
 };

@@ -10,6 +10,7 @@ use crate::{
         Config, check,
         finding::{Finding, Place, Severity},
         load::load,
+        watch::Sources,
     },
     gateway::Providers,
     listener::certs::CertificateSet,
@@ -23,6 +24,8 @@ pub struct Prepared {
     pub findings: Vec<Finding>,
     /// What can be served; `None` if any finding is an error.
     pub ready: Option<Ready>,
+    /// The files that took part, or would have.
+    pub sources: Sources,
 }
 
 /// A configuration that can be served, with its certificates read.
@@ -65,7 +68,11 @@ pub fn prepare(config_dir: &Path, environment: &[(String, String)], clock: &Cloc
         }),
         _ => None,
     };
-    Prepared { findings, ready }
+    Prepared {
+        findings,
+        ready,
+        sources: loaded.sources,
+    }
 }
 
 /// Sets up every provider; what cannot be is a finding.

@@ -6,26 +6,34 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use anyhow::Context;
-use tokio::runtime::{Builder, Handle, Runtime};
+use arc_swap::ArcSwap;
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    sync::Notify,
+};
 use tracing_appender::non_blocking::WorkerGuard;
 
 use super::{
+    follow::{Follower, Origin},
     kept_up::{PAUSE, kept_up},
     open_files,
     prepare::Ready,
-    threads::{DataThread, serve_beside},
+    reload::{Fresh, InForce, Swaps},
+    threads::{DataThread, Reception, serve_beside},
 };
 use crate::{
     clock::Clock,
-    config::Config,
+    config::{Config, watch::Sources},
     gateway::{Gateway, Providers, RouteTable},
     key_ring::KeyRing,
     listener::{
@@ -51,9 +59,13 @@ pub struct Running {
     shutdown: Shutdown,
     /// The operators' listener ends last: it has to say that this is not ready any more.
     ops_shutdown: Shutdown,
-    grace: std::time::Duration,
+    grace: Duration,
     threads: Vec<thread::JoinHandle<()>>,
     control: Option<Runtime>,
+    /// What a reload replaces, until the files are followed.
+    in_force: Option<InForce>,
+    asked: Arc<Notify>,
+    clock: Clock,
     access_guard: Option<WorkerGuard>,
 }
 
@@ -96,7 +108,7 @@ fn start_on(
     let crippled = Arc::new(AtomicBool::new(false));
     let metrics = Arc::new(Metrics::new(clock.clone()));
     let store = session_store(&config, clock, &metrics);
-    keep_fresh(&control, &providers, &metrics);
+    let fresh = Fresh::new(control.handle().clone(), Arc::clone(&metrics), &providers);
     let (access, access_guard) = AccessWriter::to_stdout(config.log);
     metrics.watch(&access);
     let gateway = {
@@ -109,6 +121,17 @@ fn start_on(
         };
         Arc::new(parts.gateway(&config, access, control.handle())?)
     };
+    let certificates = Arc::new(Certificates::new(certificates));
+    let swaps = Arc::new(Swaps {
+        gateway: Arc::clone(&gateway),
+        reception: reception(Arc::clone(&certificates), &config, clock)?,
+        certificates,
+        providers: Arc::new(ArcSwap::from_pointee(providers)),
+        metrics: Arc::clone(&metrics),
+        clock: clock.clone(),
+    });
+    let (reception, providers) = (Arc::clone(&swaps.reception), Arc::clone(&swaps.providers));
+    let config = Arc::new(config);
     let mut running = Running {
         https,
         http: http.as_ref().map(Sockets::address),
@@ -120,6 +143,9 @@ fn start_on(
         grace: config.listen.grace,
         threads: Vec::new(),
         control: None,
+        in_force: Some(InForce::new(swaps, Arc::clone(&config), fresh)),
+        asked: Arc::default(),
+        clock: clock.clone(),
         access_guard,
     };
     let terms = Terms {
@@ -130,7 +156,7 @@ fn start_on(
     };
     if let Some(sockets) = http {
         let redirect = gateway.redirect_to_https();
-        serve_beside(control.handle(), sockets, &terms, &redirect);
+        serve_beside(control.handle(), sockets, &terms, &reception, &redirect);
     }
     if let Some(sockets) = ops {
         let serving = {
@@ -142,18 +168,14 @@ fn start_on(
             shutdown: running.ops_shutdown.clone(),
             ..terms.clone()
         };
-        serve_beside(control.handle(), sockets, &terms, &service);
+        serve_beside(control.handle(), sockets, &terms, &reception, &service);
     }
     running.control = Some(control);
-    let acceptor =
-        tls::acceptor(Arc::new(Certificates::new(certificates))).context("failed to set up TLS")?;
-    let entrance = Entrance::new(acceptor, &config.listen, &config.limits, clock.clone());
-    let entrance = Arc::new(entrance);
     let room = Room::new(config.limits.connections, terms.pressure.clone());
     for (number, listener) in listeners.into_iter().enumerate() {
         let thread = DataThread {
             listener,
-            entrance: Arc::clone(&entrance),
+            reception: Arc::clone(&reception),
             gateway: Arc::clone(&gateway),
             room: room.clone(),
             terms: terms.clone(),
@@ -179,14 +201,17 @@ fn control_runtime() -> anyhow::Result<Runtime> {
         .context("failed to start the control runtime")
 }
 
-/// Each provider keeps itself fresh, and is waited for by nobody.
-fn keep_fresh(control: &Runtime, providers: &Providers, metrics: &SharedMetrics) {
-    for provider in providers.values() {
-        let provider = Arc::clone(provider);
-        let fresh = move || Arc::clone(&provider).keep_fresh();
-        let metrics = Arc::clone(metrics);
-        control.spawn(kept_up("keeping a provider fresh", metrics, PAUSE, fresh));
-    }
+/// What connections are received with at first.
+fn reception(
+    certificates: Arc<Certificates>,
+    config: &Config,
+    clock: &Clock,
+) -> anyhow::Result<Arc<ArcSwap<Reception>>> {
+    let acceptor = tls::acceptor(certificates).context("failed to set up TLS")?;
+    Ok(Arc::new(ArcSwap::from_pointee(Reception {
+        entrance: Entrance::new(acceptor, &config.listen, &config.limits, clock.clone()),
+        limits: Arc::new(config.limits.clone()),
+    })))
 }
 
 fn session_store(config: &Config, clock: &Clock, metrics: &SharedMetrics) -> Arc<dyn SessionStore> {
@@ -245,10 +270,11 @@ impl Parts<'_> {
 fn ops_service(
     metrics: SharedMetrics,
     store: Arc<dyn SessionStore>,
-    providers: Providers,
+    providers: Arc<ArcSwap<Providers>>,
     serving: impl Fn() -> bool + Send + Sync + 'static,
 ) -> Ops {
     let providers = move || {
+        let providers = providers.load();
         let mut lines: Vec<_> = providers
             .values()
             .map(|provider| ProviderLine {
@@ -291,6 +317,39 @@ impl Running {
     #[must_use]
     pub fn metrics_text(&self) -> String {
         self.metrics.text(self.store.live())
+    }
+
+    /// Follows the files of the configuration from now on: looks at them that often, and brings into
+    /// force what changes. `sources` are the files that took part in what is in force, and
+    /// `environment` is what it was read with. Does nothing the second time.
+    pub fn follow(
+        &mut self,
+        config_dir: &Path,
+        environment: Vec<(String, String)>,
+        sources: Sources,
+        every: Duration,
+    ) {
+        let (Some(in_force), Some(control)) = (self.in_force.take(), &self.control) else {
+            return;
+        };
+        let origin = Origin {
+            config_dir: config_dir.to_owned(),
+            environment,
+        };
+        let metrics = Arc::clone(&self.metrics);
+        let shared = (self.shutdown.clone(), self.clock.clone(), metrics);
+        let asked = Arc::clone(&self.asked);
+        let follower = Follower::new(origin, sources, every, asked, in_force, shared);
+        let follow = move || Arc::clone(&follower).follow();
+        let metrics = Arc::clone(&self.metrics);
+        let what = "following the configuration";
+        control.spawn(kept_up(what, metrics, PAUSE, follow));
+    }
+
+    /// Has the files of the configuration read at once, if they are followed, whether they look
+    /// changed or not.
+    pub fn reload(&self) {
+        self.asked.notify_one();
     }
 
     /// What ends everything at once, for a second signal while [`Running::stop`] waits.
