@@ -161,9 +161,7 @@ impl InForce {
             tracing::info!(routes = self.config.routes.len(), "configuration reloaded");
             ReloadOutcome::Applied
         };
-        if occasion != Occasion::Started || outcome != ReloadOutcome::Unchanged {
-            self.swaps.metrics.reloaded(outcome);
-        }
+        self.swaps.metrics.reloaded(outcome);
     }
 
     /// Says that what could not even be read is not in force.

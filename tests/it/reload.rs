@@ -27,6 +27,9 @@ const FOR_ALL: &str = "allow = \"signed-in\"";
 async fn house(more: impl FnOnce(Builder, &Echo) -> Builder) -> House {
     let mut house = built(|idp| idp, more).await;
     house.vestibule.follow();
+    // From here on whatever changes has changed since the start.
+    let was_read = || reloads(&house.vestibule, "unchanged") == 1;
+    eventually("the files were read", was_read).await;
     house
 }
 

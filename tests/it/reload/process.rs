@@ -80,8 +80,8 @@ async fn files_are_followed_and_what_became_of_them_is_said_once() {
         .unwrap()
         .replace("workers = 2", "workers = 3");
     fs::write(&main, threads).unwrap();
-    hang_up(&process);
     fs::write(&wiki, &public).unwrap();
+    hang_up(&process);
     comes_to(&process, "/open", 502).await;
     let output = process.terminate().await;
     let said = said(&output);

@@ -64,7 +64,10 @@ async fn end_of(house: &House, browser: &mut Browser) -> String {
 fn change(house: &House, number: u64) -> &'static str {
     let vestibule = &house.vestibule;
     match number % 6 {
-        0 => rule(house, &format!("title = \"number {number}\"\n{FOR_ALL}")),
+        0 => {
+            write_private(&path(vestibule, "secrets/corp"), "mended");
+            rule(house, &format!("title = \"number {number}\"\n{FOR_ALL}"));
+        }
         1 => {
             let leaf = vestibule.pki().leaf(&[HOST]);
             leaf.write(&path(vestibule, "certs"), HOST);
