@@ -23,7 +23,7 @@ use crate::{
     config::{
         Config,
         difference::{Change, Difference},
-        finding::{Finding, Place, Severity},
+        finding::{Finding, Place},
     },
     gateway::{Gateway, Providers, RouteTable},
     identity::ProviderName,
@@ -194,7 +194,11 @@ impl InForce {
         } = ready;
         let swaps = Arc::clone(&self.swaps);
         let before = swaps.certificates.current();
-        findings.extend(certificates.worse_than(&before, swaps.clock.now().wall));
+        let worse = certificates.worse_than(&before, swaps.clock.now().wall);
+        if !worse.is_empty() {
+            findings.extend(worse);
+            return None;
+        }
         let (providers, replaced) = self.providers(providers, &config);
         let mut difference = Difference::between(&self.config, &config);
         add_roots(&mut difference, &replaced);
@@ -204,9 +208,6 @@ impl InForce {
                 findings.push(Finding::error(Place::default(), message, "report this"));
             })
             .ok()?;
-        if findings.iter().any(|it| it.severity == Severity::Error) {
-            return None;
-        }
         let changes = Changes {
             added: certificates.without_those_of(&before).collect(),
             removed: before.without_those_of(&certificates).collect(),

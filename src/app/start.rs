@@ -111,26 +111,24 @@ fn start_on(
     let fresh = Fresh::new(control.handle().clone(), Arc::clone(&metrics), &providers);
     let (access, access_guard) = AccessWriter::to_stdout(config.log);
     metrics.watch(&access);
-    let gateway = {
-        let (clock, metrics) = (clock.clone(), Arc::clone(&metrics));
-        let parts = Parts {
-            clock,
-            metrics,
-            store: Arc::clone(&store),
-            providers: &providers,
-        };
-        Arc::new(parts.gateway(&config, access, control.handle())?)
+    let parts = Parts {
+        clock: clock.clone(),
+        metrics: Arc::clone(&metrics),
+        store: Arc::clone(&store),
+        providers: &providers,
     };
+    let gateway = Arc::new(parts.gateway(&config, access, control.handle())?);
     let certificates = Arc::new(Certificates::new(certificates));
+    let reception = reception(Arc::clone(&certificates), &config, clock)?;
+    let providers = Arc::new(ArcSwap::from_pointee(providers));
     let swaps = Arc::new(Swaps {
         gateway: Arc::clone(&gateway),
-        reception: reception(Arc::clone(&certificates), &config, clock)?,
+        reception: Arc::clone(&reception),
         certificates,
-        providers: Arc::new(ArcSwap::from_pointee(providers)),
+        providers: Arc::clone(&providers),
         metrics: Arc::clone(&metrics),
         clock: clock.clone(),
     });
-    let (reception, providers) = (Arc::clone(&swaps.reception), Arc::clone(&swaps.providers));
     let config = Arc::new(config);
     let mut running = Running {
         https,
@@ -487,7 +485,7 @@ mod tests {
                 break;
             }
             assert!(attempt < 1000, "{answer}");
-            thread::sleep(std::time::Duration::from_millis(10));
+            thread::sleep(Duration::from_millis(10));
         }
     }
 

@@ -92,7 +92,7 @@ async fn a_broken_certificate_keeps_the_last_good() {
     }
     let key = folder(&house).join(format!("{HOST}.key"));
     comes_to(&house.vestibule, "refused", || {
-        fs::remove_file(&key).unwrap()
+        fs::remove_file(&key).unwrap();
     })
     .await;
     assert_eq!(shown(&house).await, before);

@@ -89,7 +89,7 @@ async fn a_file_that_is_written_in_two_steps_never_counts_half() {
         assert_eq!(browser.get(&house.url("/")).await.status, 200);
     }
     comes_to(vestibule, "applied", || {
-        append(&file, "[allow]\nusers = [\"bob@corp.example\"]")
+        append(&file, "[allow]\nusers = [\"bob@corp.example\"]");
     })
     .await;
     assert_eq!(ann.get(&house.url("/")).await.status, 403);
@@ -146,12 +146,12 @@ async fn a_file_that_is_named_anew_is_followed_from_then_on() {
     let rename = || replace(&main, "secrets/corp", "secrets/moved");
     comes_to(vestibule, "unchanged", rename).await;
     comes_to(vestibule, "applied", || {
-        fs::write(&moved, "another").unwrap()
+        fs::write(&moved, "another").unwrap();
     })
     .await;
     comes_to(vestibule, "refused", || fs::remove_file(&moved).unwrap()).await;
     comes_to(vestibule, "applied", || {
-        fs::write(&moved, "a third").unwrap()
+        fs::write(&moved, "a third").unwrap();
     })
     .await;
 }

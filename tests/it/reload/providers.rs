@@ -40,10 +40,9 @@ async fn a_new_secret_is_used_for_the_next_token_request() {
     // A sign-in that is at the provider while the secret changes.
     let mut bob = house.browser();
     let back = house.way_back(&mut bob, "/").await;
-    // The provider out of reach: what is known of it does not have to be fetched again.
     let file = path(vestibule, "secrets/corp");
     comes_to(vestibule, "applied", || {
-        fs::write(&file, "rotated\n").unwrap()
+        fs::write(&file, "rotated\n").unwrap();
     })
     .await;
     assert!(house.is_in(&mut ann).await);
@@ -57,7 +56,7 @@ async fn a_new_secret_is_used_for_the_next_token_request() {
         "an empty one replaces nothing"
     );
     comes_to(vestibule, "applied", || {
-        fs::write(&file, issuer::CLIENT_SECRET).unwrap()
+        fs::write(&file, issuer::CLIENT_SECRET).unwrap();
     })
     .await;
     house.browser_of("dora").await;
@@ -70,7 +69,7 @@ async fn a_new_secret_takes_over_while_the_provider_is_out_of_reach() {
     house.idp.go_down().await;
     let file = path(&house.vestibule, "secrets/corp");
     comes_to(&house.vestibule, "applied", || {
-        fs::write(&file, "rotated").unwrap()
+        fs::write(&file, "rotated").unwrap();
     })
     .await;
     // Sending a browser off needs what was known before.
@@ -139,7 +138,7 @@ async fn sessions_of_another_provider_do_not_count_once_a_route_has_changed_it()
     let mut ann = house.browser_of("ann").await;
     let main = path(&house.vestibule, "config/vestibule.toml");
     comes_to(&house.vestibule, "applied", || {
-        replace(&main, "[idp.corp]", "[idp.renamed]")
+        replace(&main, "[idp.corp]", "[idp.renamed]");
     })
     .await;
     assert!(!house.is_in(&mut ann).await);

@@ -113,7 +113,7 @@ async fn a_front_that_is_not_trusted_any_more_is_not_believed_on_old_connections
         ann.cookie(&house.url("/"), "__Host-vestibule").unwrap()
     );
     comes_to(&house.vestibule, "applied", || {
-        replace(&main, "grace = \"1s\"", trust)
+        replace(&main, "grace = \"1s\"", trust);
     })
     .await;
     let raw = house.vestibule.raw(HOST);
@@ -126,7 +126,7 @@ async fn a_front_that_is_not_trusted_any_more_is_not_believed_on_old_connections
     let (_, said) = kept.get(&url, &headers).await;
     assert!(said.contains("192.0.2.1"), "{said}");
     comes_to(&house.vestibule, "applied", || {
-        replace(&main, trust, "grace = \"1s\"")
+        replace(&main, trust, "grace = \"1s\"");
     })
     .await;
     let (status, said) = kept.get(&url, &headers).await;

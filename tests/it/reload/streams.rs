@@ -73,7 +73,7 @@ async fn rules(house: &House, app: &Raw, rules: &str) {
     );
     let file = route_file(&house.vestibule, "stream");
     comes_to(&house.vestibule, "applied", || {
-        fs::write(file, text).unwrap()
+        fs::write(file, text).unwrap();
     })
     .await;
 }
@@ -136,7 +136,7 @@ async fn streams_of_a_route_that_is_gone_end() {
     let (_nobody, mut open) = begun(&house, Alpn::Http1, None, "/open").await;
     let file = route_file(&house.vestibule, "stream");
     comes_to(&house.vestibule, "applied", || {
-        fs::remove_file(file).unwrap()
+        fs::remove_file(file).unwrap();
     })
     .await;
     ends(&house, &mut anns).await;
