@@ -222,6 +222,35 @@ struct ConnectionLabels {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ReloadLabels {
+    outcome: &'static str,
+}
+
+/// What became of configuration that was read while serving.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ReloadOutcome {
+    /// It is in force.
+    Applied,
+    /// Something in it is an error; what was in force stays.
+    Refused,
+    /// It says what is in force already.
+    Unchanged,
+}
+
+impl ReloadOutcome {
+    /// All outcomes.
+    const ALL: [Self; 3] = [Self::Applied, Self::Refused, Self::Unchanged];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Refused => "refused",
+            Self::Unchanged => "unchanged",
+        }
+    }
+}
+
 /// The counters and gauges of `/metrics`.
 #[derive(Debug)]
 pub struct Metrics {
@@ -235,6 +264,9 @@ pub struct Metrics {
     sessions_ended: Family<EndLabels, Counter>,
     panics: Counter,
     access_lines_dropped: Counter,
+    reloads: Family<ReloadLabels, Counter>,
+    config_stale: Gauge,
+    config_applied: Gauge,
     /// Where the access log counts what it dropped.
     access_log: OnceLock<ErrorCounter>,
     full_store: Seldom,
@@ -300,6 +332,9 @@ impl Metrics {
             sessions_ended: Family::default(),
             panics: Counter::default(),
             access_lines_dropped: Counter::default(),
+            reloads: Family::default(),
+            config_stale: Gauge::default(),
+            config_applied: Gauge::default(),
             access_log: OnceLock::new(),
             full_store: Seldom::default(),
             clock,
@@ -350,7 +385,47 @@ impl Metrics {
             "Lines of the access log that were dropped because nobody took them",
             metrics.access_lines_dropped.clone(),
         );
+        metrics.register_reloads();
         metrics
+    }
+
+    fn register_reloads(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "reloads",
+            "Configurations that were read while serving, by outcome",
+            self.reloads.clone(),
+        );
+        registry.register(
+            "config_stale",
+            "1 while the files on disk are refused and an older configuration is in force",
+            self.config_stale.clone(),
+        );
+        registry.register(
+            "config_applied_timestamp_seconds",
+            "When the configuration in force was taken up, in Unix time",
+            self.config_applied.clone(),
+        );
+        for outcome in ReloadOutcome::ALL {
+            let outcome = outcome.word();
+            let _ = self.reloads.get_or_create(&ReloadLabels { outcome });
+        }
+        self.config_applied
+            .set(self.clock.now().wall.unix_seconds());
+    }
+
+    /// Counts a configuration that was read while serving.
+    pub fn reloaded(&self, outcome: ReloadOutcome) {
+        let labels = ReloadLabels {
+            outcome: outcome.word(),
+        };
+        self.reloads.get_or_create(&labels).inc();
+        self.config_stale
+            .set(i64::from(outcome == ReloadOutcome::Refused));
+        if outcome == ReloadOutcome::Applied {
+            self.config_applied
+                .set(self.clock.now().wall.unix_seconds());
+        }
     }
 
     /// Shows from now on what this access log has dropped. For the one of the process.

@@ -26,7 +26,7 @@ use tokio::{
 use vestibule::{
     clock::{Clock, ManualClock, Timestamp},
     config::AccessLog,
-    gateway::{Gateway, HouseRules, Providers, RouteTable, Worker},
+    gateway::{Gateway, Providers, RouteTable, Worker},
     key_ring::KeyRing,
     listener::{Pressure, Shutdown, Terms, stream::serve_stream},
     login::Login,
@@ -187,10 +187,8 @@ impl House {
             Arc::new(KeyRing::in_memory(clock.clone())),
             clock.clone(),
             Arc::clone(&metrics),
-            config.session.max,
             runtime.handle().clone(),
         );
-        let hsts = http::HeaderValue::from_static("max-age=86400");
         let (access, _) = AccessWriter::to_stdout(AccessLog::Off);
         let gateway = Gateway::new(
             table,
@@ -199,11 +197,6 @@ impl House {
             clock.clone(),
             Arc::clone(&metrics),
             access,
-            HouseRules {
-                hsts: Some(hsts),
-                limits: config.limits.clone(),
-                trusted_proxies: config.listen.trusted_proxies.clone(),
-            },
         );
         let terms = Terms {
             limits: Arc::new(config.limits),

@@ -11,6 +11,7 @@ use crate::{
         Config, check,
         finding::{Finding, Place, Severity},
         load::load,
+        watch::Sources,
     },
     gateway::Providers,
     listener::certs::CertificateSet,
@@ -24,6 +25,8 @@ pub struct Prepared {
     pub findings: Vec<Finding>,
     /// What can be served; `None` if any finding is an error.
     pub ready: Option<Ready>,
+    /// The files that took part, or would have.
+    pub sources: Sources,
 }
 
 impl Prepared {
@@ -81,7 +84,11 @@ pub fn prepare(config_dir: &Path, environment: &[(String, String)], clock: &Cloc
         }),
         _ => None,
     };
-    Prepared { findings, ready }
+    Prepared {
+        findings,
+        ready,
+        sources: loaded.sources,
+    }
 }
 
 /// Sets up every provider; what cannot be is a finding.

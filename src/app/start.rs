@@ -6,6 +6,7 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
+    path::Path,
     pin::pin,
     sync::{
         Arc,
@@ -16,22 +17,27 @@ use std::{
 };
 
 use anyhow::Context;
-use http::HeaderValue;
-use tokio::runtime::{Builder, Handle, Runtime};
+use arc_swap::ArcSwap;
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    sync::Notify,
+};
 use tracing_appender::non_blocking::WorkerGuard;
 
 use super::{
+    follow::{Follower, Origin},
     handover::Handover,
     inherited::Inherited,
     kept_up::{PAUSE, kept_up},
     open_files,
     prepare::Ready,
-    threads::{DataThread, serve_beside},
+    reload::{Fresh, InForce, Swaps},
+    threads::{DataThread, Reception, serve_beside},
 };
 use crate::{
     clock::Clock,
-    config::Config,
-    gateway::{Gateway, HouseRules, Providers, RouteTable},
+    config::{Config, watch::Sources},
+    gateway::{Gateway, Providers, RouteTable},
     key_ring::{KeyRing, SharedKeyRing},
     listener::{
         Entrance, Phase, Pressure, Room, Shutdown, Sockets, Terms, certs::Certificates, tls,
@@ -64,6 +70,10 @@ pub struct Running {
     grace: Duration,
     threads: Vec<thread::JoinHandle<()>>,
     control: Option<Runtime>,
+    /// What a reload replaces, until the files are followed.
+    in_force: Option<InForce>,
+    asked: Arc<Notify>,
+    clock: Clock,
     access_guard: Option<WorkerGuard>,
     /// Open until the end, so that whoever connects meanwhile waits for the next process.
     _inherited: Inherited,
@@ -124,7 +134,7 @@ fn start_on(
     let crippled = Arc::new(AtomicBool::new(false));
     let metrics = Arc::new(Metrics::new(clock.clone()));
     let store = session_store(&config, clock, &metrics);
-    keep_fresh(&control, &providers, &metrics);
+    let fresh = Fresh::new(control.handle().clone(), Arc::clone(&metrics), &providers);
     let (access, access_guard) = AccessWriter::to_stdout(config.log);
     metrics.watch(&access);
     let key_ring = key_ring(&config, clock);
@@ -132,18 +142,27 @@ fn start_on(
         let (ring, store) = (Arc::clone(&key_ring), Arc::clone(&store));
         Arc::new(Handover::new(&config, ring, clock.clone(), store))
     };
-    let gateway = {
-        let (clock, metrics) = (clock.clone(), Arc::clone(&metrics));
-        let parts = Parts {
-            clock,
-            metrics,
-            store: Arc::clone(&store),
-            key_ring,
-            sign_ins: handover.sign_ins(),
-            providers: &providers,
-        };
-        Arc::new(parts.gateway(&config, access, control.handle())?)
+    let parts = Parts {
+        clock: clock.clone(),
+        metrics: Arc::clone(&metrics),
+        store: Arc::clone(&store),
+        key_ring,
+        sign_ins: handover.sign_ins(),
+        providers: &providers,
     };
+    let gateway = Arc::new(parts.gateway(&config, access, control.handle())?);
+    let certificates = Arc::new(Certificates::new(certificates));
+    let reception = reception(Arc::clone(&certificates), &config, clock)?;
+    let providers = Arc::new(ArcSwap::from_pointee(providers));
+    let swaps = Arc::new(Swaps {
+        gateway: Arc::clone(&gateway),
+        reception: Arc::clone(&reception),
+        certificates,
+        providers: Arc::clone(&providers),
+        metrics: Arc::clone(&metrics),
+        clock: clock.clone(),
+    });
+    let config = Arc::new(config);
     let mut running = Running {
         https,
         http: http.as_ref().map(Sockets::address),
@@ -156,6 +175,9 @@ fn start_on(
         grace: config.listen.grace,
         threads: Vec::new(),
         control: None,
+        in_force: Some(InForce::new(swaps, Arc::clone(&config), fresh)),
+        asked: Arc::default(),
+        clock: clock.clone(),
         access_guard,
         _inherited: inherited,
     };
@@ -167,7 +189,7 @@ fn start_on(
     };
     if let Some(sockets) = http {
         let redirect = gateway.redirect_to_https();
-        serve_beside(control.handle(), sockets, &terms, &redirect);
+        serve_beside(control.handle(), sockets, &terms, &reception, &redirect);
     }
     if let Some(sockets) = ops {
         let serving = {
@@ -179,19 +201,15 @@ fn start_on(
             shutdown: running.ops_shutdown.clone(),
             ..terms.clone()
         };
-        serve_beside(control.handle(), sockets, &terms, &service);
+        serve_beside(control.handle(), sockets, &terms, &reception, &service);
     }
     running.control = Some(control);
-    let acceptor =
-        tls::acceptor(Arc::new(Certificates::new(certificates))).context("failed to set up TLS")?;
-    let entrance = Entrance::new(acceptor, &config.listen, &config.limits, clock.clone());
-    let entrance = Arc::new(entrance);
     let room = Room::new(config.limits.connections, terms.pressure.clone());
     handover.take_over();
     for (number, listener) in listeners.into_iter().enumerate() {
         let thread = DataThread {
             listener,
-            entrance: Arc::clone(&entrance),
+            reception: Arc::clone(&reception),
             gateway: Arc::clone(&gateway),
             room: room.clone(),
             terms: terms.clone(),
@@ -217,14 +235,17 @@ fn control_runtime() -> anyhow::Result<Runtime> {
         .context("failed to start the control runtime")
 }
 
-/// Each provider keeps itself fresh, and is waited for by nobody.
-fn keep_fresh(control: &Runtime, providers: &Providers, metrics: &SharedMetrics) {
-    for provider in providers.values() {
-        let provider = Arc::clone(provider);
-        let fresh = move || Arc::clone(&provider).keep_fresh();
-        let metrics = Arc::clone(metrics);
-        control.spawn(kept_up("keeping a provider fresh", metrics, PAUSE, fresh));
-    }
+/// What connections are received with at first.
+fn reception(
+    certificates: Arc<Certificates>,
+    config: &Config,
+    clock: &Clock,
+) -> anyhow::Result<Arc<ArcSwap<Reception>>> {
+    let acceptor = tls::acceptor(certificates).context("failed to set up TLS")?;
+    Ok(Arc::new(ArcSwap::from_pointee(Reception {
+        entrance: Entrance::new(acceptor, &config.listen, &config.limits, clock.clone()),
+        limits: Arc::new(config.limits.clone()),
+    })))
 }
 
 fn session_store(config: &Config, clock: &Clock, metrics: &SharedMetrics) -> Arc<dyn SessionStore> {
@@ -271,17 +292,11 @@ impl Parts<'_> {
             self.key_ring,
             self.clock.clone(),
             Arc::clone(&self.metrics),
-            config.session.max,
             control.clone(),
         )
         .with_memory(self.sign_ins);
         let table = RouteTable::new(config, self.providers, &self.metrics)
             .map_err(|route| anyhow::anyhow!("failed to build the route `{route}`"))?;
-        let hsts = config
-            .listen
-            .hsts
-            .map(|age| HeaderValue::try_from(format!("max-age={}", age.as_secs())))
-            .transpose()?;
         Ok(Gateway::new(
             table,
             login,
@@ -289,11 +304,6 @@ impl Parts<'_> {
             self.clock,
             self.metrics,
             access,
-            HouseRules {
-                hsts,
-                limits: config.limits.clone(),
-                trusted_proxies: config.listen.trusted_proxies.clone(),
-            },
         ))
     }
 }
@@ -301,10 +311,11 @@ impl Parts<'_> {
 fn ops_service(
     metrics: SharedMetrics,
     store: Arc<dyn SessionStore>,
-    providers: Providers,
+    providers: Arc<ArcSwap<Providers>>,
     serving: impl Fn() -> bool + Send + Sync + 'static,
 ) -> Ops {
     let providers = move || {
+        let providers = providers.load();
         let mut lines: Vec<_> = providers
             .values()
             .map(|provider| ProviderLine {
@@ -347,6 +358,39 @@ impl Running {
     #[must_use]
     pub fn metrics_text(&self) -> String {
         self.metrics.text(self.store.live())
+    }
+
+    /// Follows the files of the configuration from now on: looks at them that often, and brings into
+    /// force what changes. `sources` are the files that took part in what is in force, and
+    /// `environment` is what it was read with. Does nothing the second time.
+    pub fn follow(
+        &mut self,
+        config_dir: &Path,
+        environment: Vec<(String, String)>,
+        sources: Sources,
+        every: Duration,
+    ) {
+        let (Some(in_force), Some(control)) = (self.in_force.take(), &self.control) else {
+            return;
+        };
+        let origin = Origin {
+            config_dir: config_dir.to_owned(),
+            environment,
+        };
+        let metrics = Arc::clone(&self.metrics);
+        let shared = (self.shutdown.clone(), self.clock.clone(), metrics);
+        let asked = Arc::clone(&self.asked);
+        let follower = Follower::new(origin, sources, every, asked, in_force, shared);
+        let follow = move || Arc::clone(&follower).follow();
+        let metrics = Arc::clone(&self.metrics);
+        let what = "following the configuration";
+        control.spawn(kept_up(what, metrics, PAUSE, follow));
+    }
+
+    /// Has the files of the configuration read at once, if they are followed, whether they look
+    /// changed or not.
+    pub fn reload(&self) {
+        self.asked.notify_one();
     }
 
     /// What ends everything at once, for a second signal while [`Running::stop`] waits.

@@ -12,12 +12,14 @@ use std::{
 };
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use tokio::{
     net::TcpStream,
     runtime::{Builder, Handle},
 };
 
 use crate::{
+    config::listener::Limits,
     gateway::{Gateway, RedirectToHttps, Worker},
     listener::{
         Entrance, Phase, Pressure, Room, Sockets, Terms,
@@ -27,10 +29,16 @@ use crate::{
     ops::Ops,
 };
 
+/// What a connection is received with; swapped whole.
+pub(super) struct Reception {
+    pub(super) entrance: Entrance,
+    pub(super) limits: Arc<Limits>,
+}
+
 /// One thread that accepts, serves and forwards.
 pub(super) struct DataThread {
     pub(super) listener: TcpListener,
-    pub(super) entrance: Arc<Entrance>,
+    pub(super) reception: Arc<ArcSwap<Reception>>,
     pub(super) gateway: Arc<Gateway>,
     pub(super) room: Room,
     pub(super) terms: Terms,
@@ -58,7 +66,7 @@ impl DataThread {
     async fn run(self) {
         let Self {
             listener,
-            entrance,
+            reception,
             gateway,
             room,
             terms,
@@ -67,11 +75,11 @@ impl DataThread {
         let shutdown = terms.shutdown.clone();
         let worker = Worker::new(gateway);
         let serve = |stream, address| {
-            let (entrance, worker) = (Arc::clone(&entrance), Arc::clone(&worker));
-            let terms = terms.clone();
+            let (reception, worker) = (reception.load_full(), Arc::clone(&worker));
+            let terms = terms.with(&reception.limits);
             async move {
                 let make = |peer| worker.service(peer);
-                serve_tls(stream, address, &entrance, make, &terms).await;
+                serve_tls(stream, address, &reception.entrance, make, &terms).await;
             }
         };
         if let Err(error) = accept(listener, room, shutdown.clone(), serve).await {
@@ -87,8 +95,13 @@ impl DataThread {
 }
 
 /// Serves a listener without TLS on the control runtime; it has room and pressure of its own.
-pub(super) fn serve_beside<S>(control: &Handle, sockets: Sockets, terms: &Terms, service: &S)
-where
+pub(super) fn serve_beside<S>(
+    control: &Handle,
+    sockets: Sockets,
+    terms: &Terms,
+    reception: &Arc<ArcSwap<Reception>>,
+    service: &S,
+) where
     S: PlainService,
 {
     let terms = Terms {
@@ -98,10 +111,11 @@ where
     let room = Room::new(terms.limits.connections, terms.pressure.clone());
     for listener in sockets.into_listeners() {
         let (room, terms, service) = (room.clone(), terms.clone(), service.clone());
+        let reception = Arc::clone(reception);
         control.spawn(async move {
             let shutdown = terms.shutdown.clone();
             let serve = |stream, address| {
-                let (terms, service) = (terms.clone(), service.clone());
+                let (terms, service) = (terms.with(&reception.load().limits), service.clone());
                 async move { service.serve(stream, address, terms).await }
             };
             if let Err(error) = accept(listener, room, shutdown.clone(), serve).await {

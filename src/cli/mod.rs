@@ -86,9 +86,10 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// The environment, as far as it is text.
+/// The variables that may be configuration, as far as they are text.
 fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| name.starts_with("VESTIBULE_"))
         .collect()
 }

@@ -5,7 +5,6 @@
 //! Nothing here may panic, whatever the files hold, or touch the network.
 
 use std::{
-    ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -30,6 +29,7 @@ use super::{
     spans::{self, Content, KeyPath, Node},
     values::{Format as _, Name, folded},
     walk,
+    watch::{Sources, listed},
 };
 use crate::identity::RouteId;
 
@@ -44,10 +44,15 @@ pub struct Loaded {
     pub tls: TlsFiles,
     /// The routes that are clear in themselves, whatever else is wrong.
     pub routes: Vec<Route>,
+    /// Every file that took part, or would have: what has to change for anything here to change.
+    pub sources: Sources,
 }
 
 /// The largest file that is read: a route file of a thousand lines comes to a twentieth of it.
 const LARGEST_FILE_BYTES: u64 = 1024 * 1024;
+
+/// How the names of route files end.
+const ROUTE_FILES: &[&str] = &["toml"];
 
 /// Reads `config_dir/vestibule.toml` and `config_dir/routes.d/*.toml` with the environment given.
 ///
@@ -72,7 +77,7 @@ pub fn load(config_dir: &Path, environment: &[(String, String)]) -> Loaded {
     let is_refused = findings
         .iter()
         .any(|finding| finding.severity == Severity::Error);
-    let tls = main.tls.clone();
+    let (tls, sources) = (main.tls.clone(), main.sources.clone());
     let routes: Vec<_> = candidates
         .iter()
         .filter_map(|candidate| candidate.route.clone())
@@ -90,6 +95,7 @@ pub fn load(config_dir: &Path, environment: &[(String, String)]) -> Loaded {
         findings,
         tls,
         routes,
+        sources,
     }
 }
 
@@ -107,6 +113,7 @@ struct Main {
     state_dir: PathBuf,
     providers: Providers,
     aliases: GroupAliases,
+    sources: Sources,
 }
 
 impl Main {
@@ -132,6 +139,7 @@ impl Main {
             state_dir: sections::state_dir(&raw, base),
             providers: Providers::default(),
             aliases: GroupAliases::new(),
+            sources: sources(config_dir, base, &raw),
             layers,
             is_known,
             raw: RawMain::default(),
@@ -180,6 +188,16 @@ impl Main {
     }
 }
 
+/// What takes part, as far as the main file says.
+fn sources(config_dir: &Path, base: &Path, raw: &RawMain) -> Sources {
+    let mut sources = Sources::default();
+    sources.file(config_dir.join("vestibule.toml"));
+    sources.folder(config_dir.join("routes.d"), ROUTE_FILES);
+    certificate_files::sources(&raw.tls, base, &mut sources);
+    providers::sources(raw, base, &mut sources);
+    sources
+}
+
 fn routes(
     config_dir: &Path,
     main: &Main,
@@ -187,7 +205,7 @@ fn routes(
     findings: &mut Vec<Finding>,
 ) -> Vec<Candidate> {
     let folder = config_dir.join("routes.d");
-    let files = match route_files(&folder) {
+    let files = match listed(&folder, ROUTE_FILES) {
         Ok(files) => files,
         Err(error) => {
             let message = format!("cannot look for routes: {}", reason(&error));
@@ -363,20 +381,6 @@ fn text_of(file: &Path) -> Result<String, String> {
     }
     let bytes = fs::read(file).map_err(unreadable)?;
     String::from_utf8(bytes).map_err(|_| "cannot read the file: it is not UTF-8".to_owned())
-}
-
-/// Every `*.toml` that is not hidden, by name.
-fn route_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-        if !name.starts_with(b".") && path.extension() == Some(OsStr::new("toml")) {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 /// The id a file gives to its route, or its name.

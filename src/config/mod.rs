@@ -8,6 +8,7 @@ mod addresses;
 mod certificate_files;
 pub mod check;
 mod defaults;
+pub mod difference;
 mod document;
 mod environment;
 pub mod finding;
@@ -32,6 +33,7 @@ mod spans;
 mod template;
 mod values;
 mod walk;
+pub mod watch;
 
 pub use self::addresses::is_loopback;
 

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue};
 use super::{
     authenticate::Authenticated,
     client_address::Client,
+    house::HouseRules,
     page_view::Waiting,
     routes::{RouteEntry, Site},
 };
@@ -57,15 +58,23 @@ pub(super) struct RequestContext<'a> {
     pub(super) peer: &'a Peer,
     /// Who sent it, which a front may have said.
     pub(super) client: Client,
+    /// What holds for it whatever its route.
+    pub(super) house: &'a HouseRules,
 }
 
 impl<'a> RequestContext<'a> {
-    pub(super) fn new(peer: &'a Peer, client: Client, clock: &Clock) -> Self {
+    pub(super) fn new(
+        peer: &'a Peer,
+        client: Client,
+        house: &'a HouseRules,
+        clock: &Clock,
+    ) -> Self {
         Self {
             id: RequestId::random(),
             began: clock.now(),
             peer,
             client,
+            house,
         }
     }
 
@@ -102,6 +111,7 @@ impl<'a> RequestContext<'a> {
             wants_page: waiting.wants_page(),
             page: self.page(Some(entry), Language::from_accept_language(headers)),
             now: self.began,
+            session_lifetime: self.house.session_lifetime,
             session: authenticated.session(),
         }
     }

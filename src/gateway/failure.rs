@@ -120,11 +120,12 @@ impl Worker {
             let (notice, reason) = (error.notice(entry), error.reason());
             pages::tell_as(status, &notice, wants_page, reason, &page)
         };
-        self.own(Answer {
+        let answer = Answer {
             response,
             decision: error.decision(),
             reason: error.reason(),
-        })
+        };
+        Outcome::own(answer, context.house)
     }
 
     fn log(&self, context: &RequestContext<'_>, trace: &Trace, error: &GatewayError) {

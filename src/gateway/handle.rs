@@ -9,8 +9,8 @@ use std::{convert::Infallible, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, Uri, header::STRICT_TRANSPORT_SECURITY,
-    request::Parts, uri::PathAndQuery,
+    HeaderMap, Method, Request, Response, Uri, header::STRICT_TRANSPORT_SECURITY, request::Parts,
+    uri::PathAndQuery,
 };
 use http_body::Body;
 use hyper::{body::Incoming, service::Service};
@@ -21,6 +21,7 @@ use super::{
     client_address::Origin,
     context::RequestContext,
     error::{GatewayError, Refusal},
+    house::HouseRules,
     judged::Judged,
     page_view::Waiting,
     record::{Seen, Trace},
@@ -30,10 +31,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    config::{
-        listener::{Limits, TrustedProxies},
-        route::BrowserAnswer,
-    },
+    config::route::BrowserAnswer,
     login::{Answer, Login, return_to::ReturnTo},
     peer::Peer,
     reserved::is_own_path,
@@ -50,18 +48,6 @@ pub struct Gateway {
     clock: Clock,
     metrics: SharedMetrics,
     access: AccessWriter,
-    rules: HouseRules,
-}
-
-/// What holds for every request, whatever its route.
-#[derive(Clone, Debug)]
-pub struct HouseRules {
-    /// Our `Strict-Transport-Security`; `None` sends none.
-    pub hsts: Option<HeaderValue>,
-    /// How much is taken from a client.
-    pub limits: Limits,
-    /// Fronts that are believed when they say for whom they speak.
-    pub trusted_proxies: TrustedProxies,
 }
 
 /// One data thread's gateway: what is shared, and connections to the apps of its own.
@@ -94,7 +80,6 @@ impl Gateway {
         clock: Clock,
         metrics: SharedMetrics,
         access: AccessWriter,
-        rules: HouseRules,
     ) -> Self {
         let table = Arc::new(ArcSwap::from_pointee(table));
         Self {
@@ -104,14 +89,19 @@ impl Gateway {
             clock,
             metrics,
             access,
-            rules,
         }
+    }
+
+    /// Goes by `table` from now on. Requests that have begun keep the one they began with; what
+    /// streams is judged by this one.
+    pub fn swap(&self, table: RouteTable) {
+        self.table.store(Arc::new(table));
     }
 
     /// The service of the listener without TLS.
     #[must_use]
     pub fn redirect_to_https(&self) -> RedirectToHttps {
-        RedirectToHttps::new(Arc::clone(&self.table), self.rules.limits.target_bytes)
+        RedirectToHttps::new(Arc::clone(&self.table))
     }
 }
 
@@ -126,10 +116,9 @@ impl Worker {
     /// The service of one connection.
     #[must_use]
     pub fn service(self: &Arc<Self>, peer: Peer) -> ConnectionService {
-        let origin = Origin::new(&peer, &self.gateway.rules.trusted_proxies);
         ConnectionService {
             worker: Arc::clone(self),
-            origin: Arc::new(origin),
+            origin: Arc::new(Origin::new(&peer)),
             peer: Arc::new(peer),
         }
     }
@@ -150,12 +139,9 @@ impl Worker {
         &self.gateway.clock
     }
 
-    pub(super) fn hsts(&self) -> Option<&HeaderValue> {
-        self.gateway.rules.hsts.as_ref()
-    }
-
-    pub(super) fn limits(&self) -> &Limits {
-        &self.gateway.rules.limits
+    /// The table in force, to be swapped at any time.
+    pub(super) fn tables(&self) -> &Arc<ArcSwap<RouteTable>> {
+        &self.gateway.table
     }
 
     pub(super) fn upstream(&self) -> &UpstreamClient {
@@ -174,13 +160,15 @@ impl Worker {
         request: Request<Incoming>,
     ) -> Response<GatewayBody> {
         let (parts, body) = request.into_parts();
-        let client = origin.client(&parts.headers, &self.gateway.rules.trusted_proxies);
-        let context = RequestContext::new(peer, client, self.clock());
+        // Loaded once: whatever is swapped meanwhile, this request goes by one configuration.
+        let table = self.gateway.table.load_full();
+        let client = origin.client(&parts.headers, &table.house.trusted_proxies);
+        let context = RequestContext::new(peer, client, &table.house, self.clock());
         let seen = Seen::of(&parts);
         let mut trace = Trace::default();
         // A fault in one request is a fault of one request.
-        let steps = AssertUnwindSafe(self.steps(&context, parts, body, &mut trace)).catch_unwind();
-        let outcome = match steps.await {
+        let steps = AssertUnwindSafe(self.steps(&context, &table, parts, body, &mut trace));
+        let outcome = match steps.catch_unwind().await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => self.failed(&context, &seen, &trace, &error),
             Err(_) => {
@@ -199,20 +187,20 @@ impl Worker {
     async fn steps(
         &self,
         context: &RequestContext<'_>,
+        table: &RouteTable,
         parts: Parts,
         body: Incoming,
         trace: &mut Trace,
     ) -> Result<Outcome, GatewayError> {
-        let table = self.gateway.table.load_full();
         target::check_method(&parts.method)?;
-        let site = site_of(&table, context.peer, &parts.uri, &parts.headers)?;
+        let site = site_of(table, context.peer, &parts.uri, &parts.headers)?;
         // Until the path is judged, what is said is said in the name of the host.
         trace.route = Some(Arc::clone(site.widest_route()));
-        target::check(&parts, self.limits().target_bytes)?;
+        target::check(&parts, context.house.limits.target_bytes)?;
         let path = parts.uri.path();
         if is_own_path(path) {
-            let answer = self.answer_own(context, &table, site, &parts, body).await?;
-            return Ok(self.own(answer));
+            let answer = self.answer_own(context, table, site, &parts, body).await?;
+            return Ok(Outcome::own(answer, context.house));
         }
         let entry = site.route(path).ok_or(GatewayError::NoRoute)?;
         trace.route = Some(Arc::clone(entry));
@@ -223,7 +211,7 @@ impl Worker {
                 return Err(Refusal::Body.into());
             }
             let request = Request::from_parts(parts, body);
-            let answer = self.pass_on(context, &table, entry, None, request).await?;
+            let answer = self.pass_on(context, table, entry, None, request).await?;
             let answer = self.followed(context, entry, answer);
             return Ok(Outcome::forwarded(answer, Decision::Public, "public_rule"));
         }
@@ -232,20 +220,18 @@ impl Worker {
             Authenticated::Session(session) => session,
             Authenticated::Nobody(reason) => {
                 let answer = self.needs_sign_in(context, site, entry, &parts, reason);
-                return Ok(self.own(answer));
+                return Ok(Outcome::own(answer, context.house));
             }
         };
-        let judged = Judged::of(&table, entry, session);
+        let judged = Judged::of(table, entry, session);
         trace.user = judged.user().map(str::to_owned);
         let identity = judged.allowed()?;
         for other in site.also_judged(entry, path) {
-            Judged::of(&table, other, session).allowed()?;
+            Judged::of(table, other, session).allowed()?;
         }
         let request = Request::from_parts(parts, body);
         let person = Some((identity, session));
-        let answer = self
-            .pass_on(context, &table, entry, person, request)
-            .await?;
+        let answer = self.pass_on(context, table, entry, person, request).await?;
         let answer = self.followed(context, entry, answer);
         Ok(Outcome::forwarded(answer, Decision::Allow, "session"))
     }
@@ -290,25 +276,6 @@ impl Worker {
             GatewayBody::Answer(Followed::new(body, context.id, Arc::clone(entry), metrics))
         })
     }
-
-    /// An answer of ours, with the headers that every answer has.
-    pub(super) fn own(&self, answer: Answer) -> Outcome {
-        let Answer {
-            mut response,
-            decision,
-            reason,
-        } = answer;
-        if let Some(hsts) = self.hsts() {
-            response
-                .headers_mut()
-                .insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
-        }
-        Outcome {
-            response: response.map(GatewayBody::Own),
-            decision,
-            reason,
-        }
-    }
 }
 
 /// The site that a request is for: of the host it names, which must be the one that the connection
@@ -330,6 +297,25 @@ fn site_of<'a>(
 }
 
 impl Outcome {
+    /// An answer of ours, with the headers that every answer has.
+    pub(super) fn own(answer: Answer, house: &HouseRules) -> Self {
+        let Answer {
+            mut response,
+            decision,
+            reason,
+        } = answer;
+        if let Some(hsts) = &house.hsts {
+            response
+                .headers_mut()
+                .insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+        }
+        Self {
+            response: response.map(GatewayBody::Own),
+            decision,
+            reason,
+        }
+    }
+
     fn forwarded(
         response: Response<GatewayBody>,
         decision: Decision,

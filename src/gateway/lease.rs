@@ -1,32 +1,129 @@
-//! Lets what streams for a session go on as long as the session, and not a piece longer (S-005).
+//! Lets what streams go on as long as it would be let in anew, and not a piece longer: as long as its
+//! session lives (S-005), and as long as the rules in force allow it.
+//!
+//! Never lets anything go on that a request could not begin now: a route that is gone, a person who
+//! is no longer allowed, a public rule that was taken back end what they let in.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
+use arc_swap::ArcSwap;
+use http::{Method, uri::PathAndQuery};
+
+use super::{
+    authenticate::is_of,
+    judged::Judged,
+    routes::{RouteEntry, RouteTable},
+};
 use crate::{clock::Clock, session::Session, upstream::Lease};
 
-/// A session as what is streaming sees it.
-pub(super) struct SessionLease {
-    session: Arc<Session>,
+/// How often it is asked again while nothing moves.
+const LONGEST_UNASKED: Duration = Duration::from_secs(1);
+
+/// The generation that no table has: what was refused once stays refused.
+const REFUSED: u64 = 0;
+
+/// A request that was let in, as what streams for it sees it.
+pub(super) struct Grant {
+    /// Who asked; nobody in particular where a public rule let it in.
+    session: Option<Arc<Session>>,
+    entry: Arc<RouteEntry>,
+    method: Method,
+    target: Option<PathAndQuery>,
+    tables: Arc<ArcSwap<RouteTable>>,
+    /// The generation of the table that let it in last, or [`REFUSED`].
+    allowed_by: AtomicU64,
     clock: Clock,
 }
 
-impl SessionLease {
-    pub(super) fn of(session: Arc<Session>, clock: Clock) -> Arc<dyn Lease> {
-        Arc::new(Self { session, clock })
+impl Grant {
+    /// What `table` has let in, of `session` or of anybody.
+    pub(super) fn new<B>(
+        request: &http::Request<B>,
+        session: Option<&Arc<Session>>,
+        entry: &Arc<RouteEntry>,
+        table: &RouteTable,
+        tables: &Arc<ArcSwap<RouteTable>>,
+        clock: &Clock,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            session: session.map(Arc::clone),
+            entry: Arc::clone(entry),
+            method: request.method().clone(),
+            target: request.uri().path_and_query().cloned(),
+            tables: Arc::clone(tables),
+            allowed_by: AtomicU64::new(table.generation),
+            clock: clock.clone(),
+        })
+    }
+
+    /// Comes back once it is over, within a second: also when a clock steps or somebody ends it.
+    pub(super) async fn over(&self) {
+        while self.is_live() {
+            let pause = self.remaining().min(LONGEST_UNASKED);
+            self.clock.sleep(pause).await;
+        }
+    }
+
+    /// By the table in force; judged once for each.
+    fn is_allowed(&self) -> bool {
+        let table = self.tables.load();
+        let allowed_by = self.allowed_by.load(Ordering::Acquire);
+        if allowed_by == table.generation || allowed_by == REFUSED {
+            return allowed_by != REFUSED;
+        }
+        let allows = self.is_allowed_by(&table);
+        let verdict = if allows { table.generation } else { REFUSED };
+        // Two threads may judge at once, by two tables even: a refusal stands.
+        let judged = self
+            .allowed_by
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |before| {
+                (before != REFUSED).then_some(verdict)
+            });
+        allows && judged.is_ok()
+    }
+
+    /// Whether the same request would be let in at the same route by this table.
+    fn is_allowed_by(&self, table: &RouteTable) -> bool {
+        let (route, path) = (&self.entry.route, self.path());
+        let authority = &route.from.authority;
+        let Some(site) = table.site(&authority.host, authority.port) else {
+            return false;
+        };
+        let Some(entry) = site.route(path).filter(|it| it.route.id == route.id) else {
+            return false;
+        };
+        let Some(session) = &self.session else {
+            return site.is_public(entry, &self.method, path);
+        };
+        let lets_in = |entry: &RouteEntry| Judged::of(table, entry, session).allowed().is_ok();
+        is_of(session, site)
+            && lets_in(entry)
+            && site.also_judged(entry, path).all(|other| lets_in(other))
+    }
+
+    fn path(&self) -> &str {
+        self.target.as_ref().map_or("/", PathAndQuery::path)
     }
 }
 
-impl Lease for SessionLease {
+impl Lease for Grant {
     fn is_live(&self) -> bool {
-        self.session.is_live(self.clock.now())
+        let now = || self.clock.now();
+        let has_session = |session: &Arc<Session>| session.is_live(now());
+        self.session.as_ref().is_none_or(has_session) && self.is_allowed()
     }
 
     fn remaining(&self) -> Duration {
-        let now = self.clock.now();
-        if self.session.is_live(now) {
-            self.session.deadline().remaining(now)
-        } else {
-            Duration::ZERO
+        if !self.is_live() {
+            return Duration::ZERO;
         }
+        let left = |session: &Arc<Session>| session.deadline().remaining(self.clock.now());
+        self.session.as_ref().map_or(Duration::MAX, left)
     }
 }

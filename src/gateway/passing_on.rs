@@ -1,8 +1,8 @@
-//! The last step of a request: on its way to the app, for as long as its session lasts.
+//! The last step of a request: on its way to the app, for as long as it would be let in anew.
 //!
 //! Nothing else in the gateway sends anything to an app.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -11,14 +11,13 @@ use super::{
     context::RequestContext,
     error::GatewayError,
     handle::Worker,
-    lease::SessionLease,
+    lease::Grant,
     routes::{RouteEntry, RouteTable},
 };
 use crate::{
-    clock::Clock,
     session::Session,
     upstream::{
-        AnswerBody, BodyLimits, Forwarding, RenderedIdentity, UpstreamError,
+        AnswerBody, BodyLimits, Forwarding, Lease, RenderedIdentity, UpstreamError,
         answer_headers::AnswerFacts, forward, headers::RequestFacts,
     },
 };
@@ -29,11 +28,13 @@ impl Worker {
         &self,
         context: &RequestContext<'_>,
         table: &RouteTable,
-        entry: &RouteEntry,
+        entry: &Arc<RouteEntry>,
         person: Option<(&RenderedIdentity, &Arc<Session>)>,
         request: Request<Incoming>,
     ) -> Result<Response<AnswerBody>, GatewayError> {
-        let (clock, limits) = (self.clock(), self.limits());
+        let (clock, limits) = (self.clock(), &context.house.limits);
+        let session = person.map(|(_, session)| session);
+        let grant = Grant::new(&request, session, entry, table, self.tables(), clock);
         let facts = RequestFacts {
             forwarded_for: &context.client.forwarded_for,
             request_id: &context.id.header_value(),
@@ -48,35 +49,20 @@ impl Worker {
             target: &entry.target,
             removal: &table.removal,
             facts,
-            lease: person.map(|(_, session)| SessionLease::of(Arc::clone(session), clock.clone())),
+            lease: Some(Arc::clone(&grant) as Arc<dyn Lease>),
             body: BodyLimits {
                 idle: limits.body_idle,
                 bytes,
             },
             answer: AnswerFacts {
                 session_decided: person.is_some(),
-                hsts: self.hsts(),
+                hsts: context.house.hsts.as_ref(),
             },
-        };
-        let Some((_, session)) = person else {
-            return Ok(forward(request, forwarding).await?);
         };
         tokio::select! {
             biased;
             answer = forward(request, forwarding) => Ok(answer?),
-            () = over(session, clock) => Err(UpstreamError::LeaseOver.into()),
+            () = grant.over() => Err(UpstreamError::LeaseOver.into()),
         }
-    }
-}
-
-/// Ends with the session, within a second: also when a clock steps or somebody ends it.
-async fn over(session: &Session, clock: &Clock) {
-    loop {
-        let now = clock.now();
-        if !session.is_live(now) {
-            return;
-        }
-        let remaining = session.deadline().remaining(now);
-        clock.sleep(remaining.min(Duration::from_secs(1))).await;
     }
 }

@@ -26,7 +26,6 @@ use crate::{
 #[derive(Clone)]
 pub struct RedirectToHttps {
     table: Arc<ArcSwap<RouteTable>>,
-    target_bytes: usize,
 }
 
 impl Service<Request<Incoming>> for RedirectToHttps {
@@ -49,23 +48,20 @@ impl RefuseHead for RedirectToHttps {
 }
 
 impl RedirectToHttps {
-    pub(super) fn new(table: Arc<ArcSwap<RouteTable>>, target_bytes: usize) -> Self {
-        Self {
-            table,
-            target_bytes,
-        }
+    pub(super) fn new(table: Arc<ArcSwap<RouteTable>>) -> Self {
+        Self { table }
     }
 
     fn answer(&self, request: &Parts) -> PageResponse {
+        let table = self.table.load();
         if target::check_method(&request.method).is_err()
-            || target::check(request, self.target_bytes).is_err()
+            || target::check(request, table.house.limits.target_bytes).is_err()
         {
             return pages::empty(StatusCode::BAD_REQUEST);
         }
         let Ok(named) = target::named_host(&request.uri, &request.headers) else {
             return pages::empty(StatusCode::BAD_REQUEST);
         };
-        let table = self.table.load();
         let Some(authority) = table.first_authority_of(&named.host) else {
             return pages::empty(StatusCode::MISDIRECTED_REQUEST);
         };

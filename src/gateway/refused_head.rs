@@ -8,7 +8,10 @@ use http::{HeaderValue, Response, header::CONTENT_LENGTH};
 use http_body_util::BodyExt;
 
 use super::{
-    body::GatewayBody, client_address::Client, context::RequestContext, handle::ConnectionService,
+    body::GatewayBody,
+    client_address::Client,
+    context::RequestContext,
+    handle::{ConnectionService, Outcome},
 };
 use crate::{
     head_guard::{HeadFault, RefuseHead},
@@ -25,7 +28,8 @@ impl RefuseHead for ConnectionService {
     fn refuse(&self, fault: HeadFault) -> Response<Bytes> {
         let worker = &self.worker;
         let client = Client::of_peer(self.peer.address.ip());
-        let context = RequestContext::new(&self.peer, client, worker.clock());
+        let table = worker.tables().load();
+        let context = RequestContext::new(&self.peer, client, &table.house, worker.clock());
         let (status, reason) = (fault.status(), fault.reason());
         worker.metrics().refused(reason);
         if worker.access().is_on() {
@@ -55,11 +59,12 @@ impl RefuseHead for ConnectionService {
             request_id: context.id.as_str(),
             login: None,
         });
-        let outcome = self.worker.own(Answer {
+        let answer = Answer {
             response,
             decision: Decision::Refuse,
             reason,
-        });
+        };
+        let outcome = Outcome::own(answer, context.house);
         complete(outcome.response)
     }
 }

@@ -13,6 +13,7 @@ use std::{
 
 use http::Method;
 
+use super::house::HouseRules;
 use crate::{
     config::{
         Config,
@@ -29,10 +30,12 @@ use crate::{
 /// The relying parties, by the name of their provider.
 pub type Providers = HashMap<ProviderName, Arc<RelyingParty>>;
 
-/// All routes of one configuration; replaced whole.
+/// All routes of one configuration, and what holds for all of them; replaced whole.
 pub struct RouteTable {
     /// Tells tables apart, so that what was judged by one is not believed under another.
     pub(super) generation: u64,
+    /// What holds whatever the route.
+    pub(super) house: HouseRules,
     /// By host name; the few ports of one name in a list.
     sites: HashMap<String, Vec<Site>>,
     /// What is removed from every request.
@@ -98,6 +101,7 @@ impl RouteTable {
         }
         Ok(Self {
             generation: GENERATION.fetch_add(1, Ordering::Relaxed),
+            house: HouseRules::of(config),
             sites,
             removal: RemovalList::new(&config.routes),
         })

@@ -40,6 +40,19 @@ pub struct Terms {
     pub pressure: Pressure,
 }
 
+impl Terms {
+    /// The same with other limits.
+    #[must_use]
+    pub fn with(&self, limits: &Arc<Limits>) -> Self {
+        Self {
+            limits: Arc::clone(limits),
+            metrics: Arc::clone(&self.metrics),
+            shutdown: self.shutdown.clone(),
+            pressure: self.pressure.clone(),
+        }
+    }
+}
+
 /// Serves a fresh TCP connection over TLS with the service that `make` gives for its peer.
 pub async fn serve_tls<S, B>(
     stream: TcpStream,

@@ -68,6 +68,20 @@ impl Entrance {
         }
     }
 
+    /// The way in by new rules, with the connections counted that came in by these. How many one
+    /// address may have stays.
+    #[must_use]
+    pub fn renewed(&self, listen: &Listen) -> Self {
+        Self {
+            acceptor: self.acceptor.clone(),
+            trusted_proxies: listen.trusted_proxies.clone(),
+            proxy_protocol: listen.proxy_protocol,
+            per_address: self.per_address.clone(),
+            clock: self.clock.clone(),
+            faulty_front: Seldom::default(),
+        }
+    }
+
     /// Lets a connection in, or says in log and metrics why not. Also `None` once a stop has begun.
     pub(super) async fn enter(
         &self,

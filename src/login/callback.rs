@@ -237,7 +237,7 @@ impl Login {
             authority: door.authority,
             presented: door.session.map(|session| session.key()),
         };
-        let own_end = now.deadline_after(self.lifetime.duration());
+        let own_end = now.deadline_after(door.session_lifetime.duration());
         let others = others.iter().map(AsRef::as_ref);
         let deadline = inherit::deadline(own_end, &newcomer, others);
         if let Some(before) = door.session {

@@ -43,7 +43,6 @@ pub struct Login {
     key_ring: SharedKeyRing,
     clock: Clock,
     metrics: SharedMetrics,
-    lifetime: SessionLifetime,
     memory: Arc<Memory>,
     /// When a cookie of another vestibule was last warned about.
     foreign_ring: Seldom,
@@ -70,6 +69,8 @@ pub struct Door<'a> {
     pub page: PageContext<'a>,
     /// When it came.
     pub now: Moment,
+    /// How long a session lives that begins with it.
+    pub session_lifetime: SessionLifetime,
     /// The live session it presented.
     pub session: Option<&'a Arc<Session>>,
 }
@@ -85,14 +86,13 @@ pub struct Answer {
 }
 
 impl Login {
-    /// Endpoints that keep sessions of `lifetime` in `store` and talk to providers on `control`.
+    /// Endpoints that keep sessions in `store` and talk to providers on `control`.
     #[must_use]
     pub fn new(
         store: Arc<dyn SessionStore>,
         key_ring: SharedKeyRing,
         clock: Clock,
         metrics: SharedMetrics,
-        lifetime: SessionLifetime,
         control: Handle,
     ) -> Self {
         Self {
@@ -100,7 +100,6 @@ impl Login {
             key_ring,
             clock,
             metrics,
-            lifetime,
             memory: Arc::default(),
             foreign_ring: Seldom::default(),
             redemptions: Arc::new(Semaphore::new(MAX_REDEMPTIONS)),

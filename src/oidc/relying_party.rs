@@ -180,8 +180,8 @@ impl RelyingParty {
     ///
     /// Does nothing unless issuer, tenants and trust are the same. For use before this one is shared.
     pub fn inherit(&self, previous: &Self) {
-        let (own, old) = (&self.provider, &previous.provider);
-        if own.kind != old.kind || own.ca_file != old.ca_file {
+        let own = &self.provider;
+        if own.kind != previous.provider.kind || !self.trusts_as(previous) {
             return;
         }
         if let Some(known) = previous.known.load_full() {
@@ -194,6 +194,12 @@ impl RelyingParty {
             let keys = known.keys.clone();
             self.known.store(Some(Arc::new(Known { site, keys })));
         }
+    }
+
+    /// Whether it trusts the roots that `other` trusts: a `ca_file` may have changed under its name.
+    #[must_use]
+    pub fn trusts_as(&self, other: &Self) -> bool {
+        self.http.further_roots == other.http.further_roots
     }
 
     /// Its name in the configuration.

@@ -41,7 +41,7 @@ pub enum UpstreamError {
     #[error("the app did not answer in time")]
     HeadTimeout,
     /// The lease was over before the answer began.
-    #[error("the session ended before the answer began")]
+    #[error("the session ended, or the rules changed, before the answer began")]
     LeaseOver,
     /// The request is not one that is passed on.
     #[error("failed to take over the request")]

@@ -48,6 +48,8 @@ mod reach;
 #[cfg(test)]
 mod readiness;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod request_rules;
 #[cfg(test)]
 mod restart;

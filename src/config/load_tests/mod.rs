@@ -1,6 +1,7 @@
 //! Tests of the loader as a whole: files and variables in, a configuration or its faults out.
 
 mod broken_files;
+mod changes;
 mod front_door;
 mod layers;
 

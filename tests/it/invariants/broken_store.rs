@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use vestibule::{
     clock::ManualClock,
     config::{AccessLog, route::Authority},
-    gateway::{Gateway, HouseRules, RouteTable, Worker},
+    gateway::{Gateway, RouteTable, Worker},
     identity::{ClaimRules, Identity, ProviderName, RouteId},
     key_ring::KeyRing,
     login::Login,
@@ -168,7 +168,6 @@ async fn scene(fault: Fault) -> Scene {
         Arc::new(KeyRing::in_memory(time.clock())),
         time.clock(),
         Arc::clone(&metrics),
-        config.session.max,
         CONTROL.handle().clone(),
     );
     let gateway = Gateway::new(
@@ -178,11 +177,6 @@ async fn scene(fault: Fault) -> Scene {
         time.clock(),
         Arc::clone(&metrics),
         AccessWriter::to_stdout(AccessLog::Off).0,
-        HouseRules {
-            hsts: None,
-            limits: config.limits.clone(),
-            trusted_proxies: config.listen.trusted_proxies.clone(),
-        },
     );
     let worker = Worker::new(Arc::new(gateway));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

@@ -316,6 +316,21 @@ impl Vestibule {
         self.running().https()
     }
 
+    /// Follows its files from now on, and looks at them very often.
+    pub(crate) fn follow(&mut self) {
+        const EVERY: Duration = Duration::from_millis(20);
+        let (config_dir, time) = (self.built.config_dir(), self.built.time.clock());
+        let environment = self.built.environment.clone();
+        let sources = app::prepare(&config_dir, &environment, &time).sources;
+        let running = self.running.as_mut().expect("it was not stopped yet");
+        running.follow(&config_dir, environment, sources, EVERY);
+    }
+
+    /// Has its files read at once.
+    pub(crate) fn reload(&self) {
+        self.running().reload();
+    }
+
     /// What a second signal does while [`Vestibule::stop`] waits.
     pub(crate) fn hard_stop(&self) -> impl FnOnce() + Send + 'static {
         self.running().hard_stop()
