@@ -1,0 +1,22 @@
+//! What operators see: logs, the access log, metrics.
+//!
+//! No secret may get here: what is logged is named field by field, never a whole request; a path is
+//! logged without its query, because codes and tokens travel there.
+//!
+//! - `log`: what is said of the program itself; `seldom`: what is said once a minute at most
+//! - `access_log`: one line per request; `decision`: the word in it and in the metrics
+//! - `metrics`: what is counted
+
+mod access_log;
+mod decision;
+mod log;
+mod metrics;
+mod seldom;
+
+pub use self::{
+    access_log::{AccessRecord, AccessWriter},
+    decision::Decision,
+    log::{chain, start_log},
+    metrics::{Metrics, RequestCounter, SharedMetrics},
+    seldom::Seldom,
+};
