@@ -11,5 +11,5 @@ mod threads;
 
 pub use self::{
     prepare::{Prepared, Ready, prepare},
-    start::{Running, start},
+    start::{Running, start, start_with_access_log},
 };

@@ -64,10 +64,24 @@ pub struct Running {
 /// Returns an error if an address is taken, a thread cannot be started, or the trusted roots of a
 /// provider cannot be read.
 pub fn start(ready: Ready, clock: &Clock) -> anyhow::Result<Running> {
+    let access = AccessWriter::to_stdout(ready.config.log);
+    start_with_access_log(ready, clock, access)
+}
+
+/// The same with an access log that goes elsewhere than to standard output, and what writes out the
+/// rest of it at the end.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_with_access_log(
+    ready: Ready,
+    clock: &Clock,
+    access: (AccessWriter, Option<WorkerGuard>),
+) -> anyhow::Result<Running> {
     let listen = &ready.config.listen;
     let https = Sockets::bind(listen.https, listen.workers)?;
     let address = https.address();
-    start_on(address, https.into_listeners(), ready, clock)
+    start_on(address, https.into_listeners(), ready, clock, access)
 }
 
 /// The same on sockets that are listening already, one for each data thread.
@@ -76,6 +90,7 @@ fn start_on(
     listeners: Vec<TcpListener>,
     ready: Ready,
     clock: &Clock,
+    (access, access_guard): (AccessWriter, Option<WorkerGuard>),
 ) -> anyhow::Result<Running> {
     let Ready {
         config,
@@ -98,7 +113,6 @@ fn start_on(
     let metrics = Arc::new(Metrics::new(clock.clone()));
     let store = session_store(&config, clock, &metrics);
     keep_fresh(&control, &providers, &metrics);
-    let (access, access_guard) = AccessWriter::to_stdout(config.log);
     metrics.watch(&access);
     let gateway = {
         let (clock, metrics) = (clock.clone(), Arc::clone(&metrics));
@@ -355,7 +369,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{app::prepare, clock::ManualClock};
+    use crate::{app::prepare, clock::ManualClock, config::AccessLog};
 
     fn write(file: &Path, text: &str) {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -423,6 +437,7 @@ mod tests {
             vec![first, listener],
             ready(folder, &clock),
             &clock,
+            AccessWriter::to_stdout(AccessLog::Off),
         )
         .unwrap()
     }

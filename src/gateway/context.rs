@@ -1,6 +1,6 @@
 //! What is known about a request from its first moment: its id, when it began, who sent it.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderValue};
 
@@ -51,16 +51,16 @@ impl fmt::Debug for RequestId {
 
 /// What is known about a request from its first moment.
 #[derive(Debug)]
-pub(super) struct RequestContext<'a> {
+pub(super) struct RequestContext {
     pub(super) id: RequestId,
     pub(super) began: Moment,
-    pub(super) peer: &'a Peer,
+    pub(super) peer: Arc<Peer>,
     /// Who sent it, which a front may have said.
     pub(super) client: Client,
 }
 
-impl<'a> RequestContext<'a> {
-    pub(super) fn new(peer: &'a Peer, client: Client, clock: &Clock) -> Self {
+impl RequestContext {
+    pub(super) fn new(peer: Arc<Peer>, client: Client, clock: &Clock) -> Self {
         Self {
             id: RequestId::random(),
             began: clock.now(),

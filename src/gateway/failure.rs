@@ -9,8 +9,8 @@ use super::{
     authorize::Forbidden,
     context::RequestContext,
     error::{GatewayError, Refusal, WhyForbidden},
-    handle::{Outcome, Worker},
-    record::{Seen, Trace},
+    handle::{Outcome, Seen, Worker},
+    record::Record,
     routes::RouteEntry,
 };
 use crate::{
@@ -103,13 +103,13 @@ impl Worker {
     /// The answer to a request that ended early.
     pub(super) fn failed(
         &self,
-        context: &RequestContext<'_>,
+        context: &RequestContext,
         seen: &Seen,
-        trace: &Trace,
+        record: &Record,
         error: &GatewayError,
     ) -> Outcome {
-        self.log(context, trace, error);
-        let entry = trace.route.as_deref();
+        self.log(context, record, error);
+        let entry = record.route();
         // Nothing is told about a host that is not ours, or not this connection's.
         let status = error.status();
         let response = if status == StatusCode::MISDIRECTED_REQUEST {
@@ -127,12 +127,12 @@ impl Worker {
         })
     }
 
-    fn log(&self, context: &RequestContext<'_>, trace: &Trace, error: &GatewayError) {
+    fn log(&self, context: &RequestContext, record: &Record, error: &GatewayError) {
         if error.decision() == Decision::Refuse {
             self.metrics().refused(error.reason());
         }
         let request_id = context.id.as_str();
-        let route = trace.route.as_ref().map(|entry| entry.route.id.0.as_str());
+        let route = record.route().map(|entry| entry.route.id.0.as_str());
         match error {
             GatewayError::Upstream(error) if error.blame() == Blame::Upstream => {
                 tell_of_app(self.metrics(), route, request_id, error.reason(), error);

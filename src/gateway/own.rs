@@ -76,7 +76,7 @@ impl Worker {
     /// Answers a request below the reserved prefix.
     pub(super) async fn answer_own(
         &self,
-        context: &RequestContext<'_>,
+        context: &RequestContext,
         table: &RouteTable,
         site: &Site,
         parts: &Parts,

@@ -27,7 +27,7 @@ impl Worker {
     /// Passes a request on: of `person`, or of anybody where a rule says so.
     pub(super) async fn pass_on(
         &self,
-        context: &RequestContext<'_>,
+        context: &RequestContext,
         table: &RouteTable,
         entry: &RouteEntry,
         person: Option<(&RenderedIdentity, &Arc<Session>)>,

@@ -62,16 +62,6 @@ pub(super) struct RouteEntry {
     counters: Vec<(Decision, RequestCounter)>,
 }
 
-const DECISIONS: [Decision; 7] = [
-    Decision::Allow,
-    Decision::Forbid,
-    Decision::Login,
-    Decision::Own,
-    Decision::Public,
-    Decision::Refuse,
-    Decision::Unavailable,
-];
-
 impl RouteTable {
     /// Builds the table of a configuration that was checked.
     ///
@@ -203,7 +193,7 @@ impl RouteEntry {
         if let Allow::Any(rules) = &route.allow {
             named_groups.extend(rules.groups.iter().cloned());
         }
-        let counters = DECISIONS
+        let counters = Decision::ALL
             .into_iter()
             .map(|decision| (decision, metrics.request_counter(&route.id.0, decision)))
             .collect();

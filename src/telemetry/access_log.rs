@@ -14,7 +14,7 @@ use crate::config::AccessLog;
 /// One line of the access log.
 #[derive(Debug, Serialize)]
 pub struct AccessRecord<'a> {
-    /// When the answer's head was ready.
+    /// When the exchange ended.
     pub time: String,
     /// The id that the app and our pages were given.
     pub request_id: &'a str,
@@ -38,8 +38,14 @@ pub struct AccessRecord<'a> {
     pub status: u16,
     /// The user name the app was told.
     pub user: Option<&'a str>,
+    /// How the exchange ended.
+    pub ended: &'static str,
+    /// How many bytes of the answer's body were handed on.
+    pub bytes: u64,
     /// From the request's head to the answer's, in microseconds.
     pub micros: u64,
+    /// From the request's head to the end of the exchange, in microseconds.
+    pub total_micros: u64,
 }
 
 /// Writes access records from whatever thread, without waiting for the disk.
@@ -54,12 +60,22 @@ impl AccessWriter {
         if form == AccessLog::Off {
             return (Self(None), None);
         }
-        let (writer, guard) = Self::to(io::stdout(), form, DEFAULT_BUFFERED_LINES_LIMIT);
+        let (writer, guard) = Self::to(io::stdout(), form);
         (writer, Some(guard))
     }
 
+    /// Writes to `sink`, from a thread of its own, whatever form but `off` is asked for.
+    #[must_use]
+    pub fn to(sink: impl Write + Send + 'static, form: AccessLog) -> (Self, WorkerGuard) {
+        Self::holding(sink, form, DEFAULT_BUFFERED_LINES_LIMIT)
+    }
+
     /// Keeps so many lines for a sink that does not take them; what comes on top is dropped.
-    fn to(sink: impl Write + Send + 'static, form: AccessLog, lines: usize) -> (Self, WorkerGuard) {
+    fn holding(
+        sink: impl Write + Send + 'static,
+        form: AccessLog,
+        lines: usize,
+    ) -> (Self, WorkerGuard) {
         let builder = NonBlockingBuilder::default().lossy(true);
         let (writer, guard) = builder.buffered_lines_limit(lines).finish(sink);
         (Self(Some((form, writer))), guard)
@@ -93,7 +109,8 @@ impl AccessWriter {
 
 fn text_line(record: &AccessRecord<'_>) -> String {
     format!(
-        "{} {} {} {} {}{} {} route={} {}({}) user={} id={} {}us",
+        "{} {} {} {} {} {} {} route={} {}({}) user={} id={} ended={} bytes={} head={}us \
+         total={}us",
         record.time,
         record.peer,
         record.protocol,
@@ -108,7 +125,10 @@ fn text_line(record: &AccessRecord<'_>) -> String {
             .user
             .map_or_else(|| "-".to_owned(), |user| user.escape_debug().to_string()),
         record.request_id,
+        record.ended,
+        record.bytes,
         record.micros,
+        record.total_micros,
     )
 }
 
@@ -134,7 +154,10 @@ mod tests {
             reason: "session",
             status: 200,
             user: Some("ann\n@example.com"),
+            ended: "whole",
+            bytes: 7,
             micros: 42,
+            total_micros: 43,
         }
     }
 
@@ -169,7 +192,7 @@ mod tests {
         // S-267
         let metrics = Metrics::new(Clock::system());
         let (release, held) = std::sync::mpsc::channel();
-        let (writer, guard) = AccessWriter::to(Blocked(held), AccessLog::Json, 10);
+        let (writer, guard) = AccessWriter::holding(Blocked(held), AccessLog::Json, 10);
         metrics.watch(&writer);
         let dropped = || {
             let text = metrics.text(0);

@@ -7,6 +7,8 @@ pub enum Decision {
     Allow,
     /// Signed in, but not let in.
     Forbid,
+    /// Nobody was left to answer.
+    Left,
     /// Needs a sign-in: redirected, or told so.
     Login,
     /// Answered by vestibule itself, below its own prefix.
@@ -20,12 +22,25 @@ pub enum Decision {
 }
 
 impl Decision {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Allow,
+        Self::Forbid,
+        Self::Left,
+        Self::Login,
+        Self::Own,
+        Self::Public,
+        Self::Refuse,
+        Self::Unavailable,
+    ];
+
     /// The word in log and metric.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Allow => "allow",
             Self::Forbid => "forbid",
+            Self::Left => "left",
             Self::Login => "login",
             Self::Own => "own",
             Self::Public => "public",

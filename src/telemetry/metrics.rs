@@ -44,6 +44,12 @@ struct UpstreamFailureLabels {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct AnswerLabels {
+    route: String,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct ConnectionLabels {
     reason: &'static str,
 }
@@ -55,6 +61,7 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
     upstream_failures: Family<UpstreamFailureLabels, Counter>,
+    answers_cut: Family<AnswerLabels, Counter>,
     connections_cut: Family<ConnectionLabels, Counter>,
     sign_ins: Family<SignInLabels, Counter>,
     sessions_live: Gauge,
@@ -87,6 +94,7 @@ impl Metrics {
             requests: Family::default(),
             refusals: Family::default(),
             upstream_failures: Family::default(),
+            answers_cut: Family::default(),
             connections_cut: Family::default(),
             sign_ins: Family::default(),
             sessions_live: Gauge::default(),
@@ -112,6 +120,11 @@ impl Metrics {
             "upstream_failures",
             "Answers of apps that did not come, or not whole, by route and reason",
             metrics.upstream_failures.clone(),
+        );
+        registry.register(
+            "answers_cut",
+            "Answers that did not come to their end, by route and reason",
+            metrics.answers_cut.clone(),
         );
         registry.register(
             "connections_cut",
@@ -175,6 +188,15 @@ impl Metrics {
             reason,
         };
         self.upstream_failures.get_or_create(&labels).inc();
+    }
+
+    /// Counts an answer that did not come to its end; `reason` is one of the code's own words.
+    pub fn answer_cut(&self, route: &str, reason: &'static str) {
+        let labels = AnswerLabels {
+            route: route.to_owned(),
+            reason,
+        };
+        self.answers_cut.get_or_create(&labels).inc();
     }
 
     /// Counts a connection that was ended by a limit; `reason` is one of the code's own words.

@@ -4,11 +4,12 @@
 //! logged without its query, because codes and tokens travel there.
 //!
 //! - `log`: what is said of the program itself; `seldom`: what is said once a minute at most
-//! - `access_log`: one line per request; `decision`: the word in it and in the metrics
+//! - `access_log`: one line per request; `decision`, `ended`: its words
 //! - `metrics`: what is counted
 
 mod access_log;
 mod decision;
+mod ended;
 mod log;
 mod metrics;
 mod seldom;
@@ -16,6 +17,7 @@ mod seldom;
 pub use self::{
     access_log::{AccessRecord, AccessWriter},
     decision::Decision,
+    ended::Ended,
     log::{chain, start_log},
     metrics::{Metrics, RequestCounter, SharedMetrics},
     seldom::Seldom,

@@ -178,15 +178,26 @@ pub enum BodyError {
 }
 
 impl BodyError {
-    /// The word for logs and metrics if an answer that ended so is a fault of the app's.
+    /// Whose fault it is if an answer ends so.
     #[must_use]
-    pub fn fault_of_app(&self) -> Option<&'static str> {
+    pub fn blame(&self) -> Blame {
         match self {
-            Self::BrokenOff(_) => Some("upstream_body_broken_off"),
-            Self::Ended(Ended::Quiet) => Some("upstream_body_timeout"),
+            Self::BrokenOff(_) | Self::Ended(Ended::Quiet) => Blame::Upstream,
             Self::Ended(Ended::LeaseOver) | Self::Reset | Self::TooLarge | Self::WithRequest => {
-                None
+                Blame::Downstream
             }
+        }
+    }
+
+    /// One stable word for logs and metrics if an answer ends so.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::BrokenOff(_) => "upstream_body_broken_off",
+            Self::Ended(Ended::LeaseOver) => "session_over",
+            Self::Ended(Ended::Quiet) => "upstream_body_timeout",
+            Self::Reset | Self::WithRequest => "request_broken_off",
+            Self::TooLarge => "body_too_large",
         }
     }
 }

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod accepting;
 #[cfg(test)]
+mod access_lines;
+#[cfg(test)]
 mod body_limits;
 #[cfg(test)]
 mod chaos;
