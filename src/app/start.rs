@@ -30,7 +30,8 @@ use crate::{
     gateway::{Gateway, HouseRules, Providers, RouteTable},
     key_ring::KeyRing,
     listener::{
-        Entrance, Phase, Pressure, Room, Shutdown, Sockets, Terms, certs::Certificates, tls,
+        Entrance, Phase, Pressure, Room, Shutdown, Sockets, Terms, certs::Certificates,
+        expect_cuts, tls,
     },
     login::Login,
     oidc::ProviderStatus,
@@ -114,6 +115,7 @@ fn start_on(
     let store = session_store(&config, clock, &metrics);
     keep_fresh(&control, &providers, &metrics);
     metrics.watch(&access);
+    expect_cuts(&metrics);
     let gateway = {
         let (clock, metrics) = (clock.clone(), Arc::clone(&metrics));
         let parts = Parts {

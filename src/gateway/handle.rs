@@ -6,7 +6,7 @@
 
 use std::{convert::Infallible, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use futures_util::FutureExt;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, Uri, header::STRICT_TRANSPORT_SECURITY,
@@ -115,6 +115,9 @@ impl Gateway {
         rules: HouseRules,
     ) -> Self {
         let table = Arc::new(ArcSwap::from_pointee(table));
+        for word in GatewayError::refusals() {
+            metrics.expect_refusal(word);
+        }
         Self {
             table,
             login,
@@ -166,6 +169,10 @@ impl Worker {
 
     pub(super) fn clock(&self) -> &Clock {
         &self.gateway.clock
+    }
+
+    pub(super) fn table(&self) -> Guard<Arc<RouteTable>> {
+        self.gateway.table.load()
     }
 
     pub(super) fn hsts(&self) -> Option<&HeaderValue> {

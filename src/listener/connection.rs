@@ -58,6 +58,7 @@ pub async fn serve_tls<S, B>(
         + Unpin
         + 'static,
 {
+    let _open = terms.metrics.connection_opened("https");
     let Some(entered) = entrance.enter(stream, address, terms).await else {
         return;
     };
@@ -105,6 +106,7 @@ pub async fn serve_plain<S, B>(
         + Unpin
         + 'static,
 {
+    let _open = terms.metrics.connection_opened("plain");
     let service = make(Peer {
         address,
         unnamed: false,

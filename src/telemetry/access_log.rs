@@ -64,8 +64,7 @@ impl AccessWriter {
         (writer, Some(guard))
     }
 
-    /// Writes to `sink`, from a thread of its own, whatever form but `off` is asked for.
-    #[must_use]
+    /// Writes to `sink` from a thread of its own; as JSON unless text is asked for.
     pub fn to(sink: impl Write + Send + 'static, form: AccessLog) -> (Self, WorkerGuard) {
         Self::holding(sink, form, DEFAULT_BUFFERED_LINES_LIMIT)
     }

@@ -38,20 +38,26 @@ struct RefusalLabels {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct UpstreamFailureLabels {
-    route: String,
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct AnswerLabels {
     route: String,
     reason: &'static str,
 }
 
+impl AnswerLabels {
+    fn of(route: &str, reason: &'static str) -> Self {
+        let route = route.to_owned();
+        Self { route, reason }
+    }
+}
+
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct ConnectionLabels {
     reason: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ListenerLabels {
+    listener: &'static str,
 }
 
 /// The counters and gauges of `/metrics`.
@@ -60,9 +66,10 @@ pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
-    upstream_failures: Family<UpstreamFailureLabels, Counter>,
+    upstream_failures: Family<AnswerLabels, Counter>,
     answers_cut: Family<AnswerLabels, Counter>,
     connections_cut: Family<ConnectionLabels, Counter>,
+    connections_open: Family<ListenerLabels, Gauge>,
     sign_ins: Family<SignInLabels, Counter>,
     sessions_live: Gauge,
     sessions_ended: Family<EndLabels, Counter>,
@@ -72,6 +79,16 @@ pub struct Metrics {
     access_log: OnceLock<ErrorCounter>,
     full_store: Seldom,
     clock: Clock,
+}
+
+/// A connection that counts as open until this is dropped.
+#[derive(Debug)]
+pub struct OpenConnection(Gauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// A request counter that a route keeps, so that counting takes no look-up.
@@ -96,6 +113,7 @@ impl Metrics {
             upstream_failures: Family::default(),
             answers_cut: Family::default(),
             connections_cut: Family::default(),
+            connections_open: Family::default(),
             sign_ins: Family::default(),
             sessions_live: Gauge::default(),
             sessions_ended: Family::default(),
@@ -130,6 +148,11 @@ impl Metrics {
             "connections_cut",
             "Connections ended by a limit, by reason",
             metrics.connections_cut.clone(),
+        );
+        registry.register(
+            "connections_open",
+            "Open connections by listener",
+            metrics.connections_open.clone(),
         );
         registry.register(
             "sign_ins",
@@ -181,22 +204,33 @@ impl Metrics {
         self.refusals.get_or_create(&RefusalLabels { reason }).inc();
     }
 
+    /// Shows a reason at zero before the first request was refused for it.
+    pub fn expect_refusal(&self, reason: &'static str) {
+        let _ = self.refusals.get_or_create(&RefusalLabels { reason });
+    }
+
     /// Counts a fault of the app behind a route; `reason` is one of the code's own words.
     pub fn upstream_failed(&self, route: &str, reason: &'static str) {
-        let labels = UpstreamFailureLabels {
-            route: route.to_owned(),
-            reason,
-        };
+        let labels = AnswerLabels::of(route, reason);
         self.upstream_failures.get_or_create(&labels).inc();
+    }
+
+    /// Shows a fault of an app at zero before it came about.
+    pub fn expect_upstream_failure(&self, route: &str, reason: &'static str) {
+        let labels = AnswerLabels::of(route, reason);
+        let _ = self.upstream_failures.get_or_create(&labels);
     }
 
     /// Counts an answer that did not come to its end; `reason` is one of the code's own words.
     pub fn answer_cut(&self, route: &str, reason: &'static str) {
-        let labels = AnswerLabels {
-            route: route.to_owned(),
-            reason,
-        };
+        let labels = AnswerLabels::of(route, reason);
         self.answers_cut.get_or_create(&labels).inc();
+    }
+
+    /// Shows a reason at zero before the first answer was cut for it.
+    pub fn expect_answer_cut(&self, route: &str, reason: &'static str) {
+        let labels = AnswerLabels::of(route, reason);
+        let _ = self.answers_cut.get_or_create(&labels);
     }
 
     /// Counts a connection that was ended by a limit; `reason` is one of the code's own words.
@@ -204,6 +238,24 @@ impl Metrics {
         self.connections_cut
             .get_or_create(&ConnectionLabels { reason })
             .inc();
+    }
+
+    /// Shows a reason at zero before the first connection was ended for it.
+    pub fn expect_connection_cut(&self, reason: &'static str) {
+        let _ = self
+            .connections_cut
+            .get_or_create(&ConnectionLabels { reason });
+    }
+
+    /// Counts a connection to `listener` as open until what is returned is dropped.
+    #[must_use]
+    pub fn connection_opened(&self, listener: &'static str) -> OpenConnection {
+        let gauge = self
+            .connections_open
+            .get_or_create(&ListenerLabels { listener })
+            .clone();
+        gauge.inc();
+        OpenConnection(gauge)
     }
 
     /// Counts a sign-in that succeeded or failed; `reason` is one of the code's own words.

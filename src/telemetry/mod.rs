@@ -5,7 +5,7 @@
 //!
 //! - `log`: what is said of the program itself; `seldom`: what is said once a minute at most
 //! - `access_log`: one line per request; `decision`, `ended`: its words
-//! - `metrics`: what is counted
+//! - `metrics`: what is counted; `words`: the tests that the README explains every word
 
 mod access_log;
 mod decision;
@@ -13,12 +13,14 @@ mod ended;
 mod log;
 mod metrics;
 mod seldom;
+#[cfg(test)]
+pub(crate) mod words;
 
 pub use self::{
     access_log::{AccessRecord, AccessWriter},
     decision::Decision,
     ended::Ended,
     log::{chain, start_log},
-    metrics::{Metrics, RequestCounter, SharedMetrics},
+    metrics::{Metrics, OpenConnection, RequestCounter, SharedMetrics},
     seldom::Seldom,
 };
