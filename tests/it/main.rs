@@ -50,6 +50,8 @@ mod reach;
 #[cfg(test)]
 mod readiness;
 #[cfg(test)]
+mod refused_lines;
+#[cfg(test)]
 mod request_rules;
 #[cfg(test)]
 mod return_paths;
