@@ -26,7 +26,8 @@
 //!     -> public rule ? -------------------------------------------+
 //!     -> authenticate -> judged (authorize, identity_header) ------+
 //!     -> passing_on -> upstream/forward: removal, headers, identity last -> client -> app
-//! and back: head_guard -> answer_headers -> record (access log) -> connection -> client
+//! and back: head_guard -> answer_headers -> body, with the record -> connection -> client
+//! its end, whichever it is: record -> count and access line
 //! ```
 //!
 //! A step hands on what the next one needs or ends the request; only the last one forwards. Nothing

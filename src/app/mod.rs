@@ -18,5 +18,5 @@ pub use self::{
     follow::LOOK_INTERVAL,
     inherited::{InheritError, Inherited, Word, tell},
     prepare::{Prepared, Ready, prepare},
-    start::{Running, start, start_with},
+    start::{Running, start, start_with, start_with_access_log},
 };

@@ -40,7 +40,8 @@ use crate::{
     gateway::{Gateway, Providers, RouteTable},
     key_ring::{KeyRing, SharedKeyRing},
     listener::{
-        Entrance, Phase, Pressure, Room, Shutdown, Sockets, Terms, certs::Certificates, tls,
+        Entrance, Phase, Pressure, Room, Shutdown, Sockets, Terms, certs::Certificates,
+        expect_cuts, tls,
     },
     login::{self, Login},
     oidc::ProviderStatus,
@@ -93,12 +94,34 @@ pub fn start(ready: Ready, clock: &Clock) -> anyhow::Result<Running> {
 /// # Errors
 /// As [`start`]; also if there is neither a socket nor an address for HTTPS.
 pub fn start_with(inherited: Inherited, ready: Ready, clock: &Clock) -> anyhow::Result<Running> {
+    let access = AccessWriter::to_stdout(ready.config.log);
+    start_with_access_log(inherited, ready, clock, access)
+}
+
+/// The same with an access log that goes elsewhere than to standard output, and what writes out the
+/// rest of it at the end.
+///
+/// # Errors
+/// As [`start_with`].
+pub fn start_with_access_log(
+    inherited: Inherited,
+    ready: Ready,
+    clock: &Clock,
+    access: (AccessWriter, Option<WorkerGuard>),
+) -> anyhow::Result<Running> {
     let listen = &ready.config.listen;
     let https = sockets(inherited.https.as_ref(), listen.https, listen.workers)?.context(
         "[listen] https has no address, and no socket for it was handed over by systemd",
     )?;
     let address = https.address();
-    start_on(address, https.into_listeners(), inherited, ready, clock)
+    start_on(
+        address,
+        https.into_listeners(),
+        inherited,
+        ready,
+        clock,
+        access,
+    )
 }
 
 fn sockets(
@@ -120,6 +143,7 @@ fn start_on(
     inherited: Inherited,
     ready: Ready,
     clock: &Clock,
+    (access, access_guard): (AccessWriter, Option<WorkerGuard>),
 ) -> anyhow::Result<Running> {
     let Ready {
         config,
@@ -135,8 +159,8 @@ fn start_on(
     let metrics = Arc::new(Metrics::new(clock.clone()));
     let store = session_store(&config, clock, &metrics);
     let fresh = Fresh::new(control.handle().clone(), Arc::clone(&metrics), &providers);
-    let (access, access_guard) = AccessWriter::to_stdout(config.log);
     metrics.watch(&access);
+    expect_cuts(&metrics);
     let key_ring = key_ring(&config, clock);
     let handover = {
         let (ring, store) = (Arc::clone(&key_ring), Arc::clone(&store));
@@ -458,7 +482,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{app::prepare, clock::ManualClock};
+    use crate::{app::prepare, clock::ManualClock, config::AccessLog};
 
     fn write(file: &Path, text: &str) {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -527,6 +551,7 @@ mod tests {
             Inherited::default(),
             ready(folder, &clock),
             &clock,
+            AccessWriter::to_stdout(AccessLog::Off),
         )
         .unwrap()
     }

@@ -17,14 +17,14 @@ use hyper::{body::Incoming, service::Service};
 
 use super::{
     authenticate::{Authenticated, authenticate},
-    body::{Followed, GatewayBody, head_only},
+    body::{GatewayBody, Source, head_only},
     client_address::Origin,
     context::RequestContext,
     error::{GatewayError, Refusal},
     house::HouseRules,
     judged::Judged,
     page_view::Waiting,
-    record::{Seen, Trace},
+    record::Record,
     redirect_to_https::RedirectToHttps,
     routes::{RouteEntry, RouteTable, Site},
     target,
@@ -33,6 +33,7 @@ use crate::{
     clock::Clock,
     config::route::BrowserAnswer,
     login::{Answer, Login, return_to::ReturnTo},
+    pages::Language,
     peer::Peer,
     reserved::is_own_path,
     session::SessionStore,
@@ -60,14 +61,31 @@ pub struct Worker {
 pub struct ConnectionService {
     pub(super) worker: Arc<Worker>,
     pub(super) peer: Arc<Peer>,
-    origin: Arc<Origin>,
+    origin: Origin,
 }
 
 /// An answer with what is said of it.
 pub(super) struct Outcome {
-    pub(super) response: Response<GatewayBody>,
+    pub(super) response: Response<Source>,
     pub(super) decision: Decision,
     pub(super) reason: &'static str,
+}
+
+/// What is still wanted of a request's head once it is on its way to the app.
+pub(super) struct Seen {
+    is_head: bool,
+    pub(super) waiting: Waiting,
+    pub(super) language: Language,
+}
+
+impl Seen {
+    fn of(parts: &Parts) -> Self {
+        Self {
+            is_head: parts.method == Method::HEAD,
+            waiting: Waiting::of(&parts.method, &parts.headers),
+            language: Language::from_accept_language(&parts.headers),
+        }
+    }
 }
 
 impl Gateway {
@@ -82,6 +100,9 @@ impl Gateway {
         access: AccessWriter,
     ) -> Self {
         let table = Arc::new(ArcSwap::from_pointee(table));
+        for word in GatewayError::refusals() {
+            metrics.expect_refusal(word);
+        }
         Self {
             table,
             login,
@@ -118,7 +139,7 @@ impl Worker {
     pub fn service(self: &Arc<Self>, peer: Peer) -> ConnectionService {
         ConnectionService {
             worker: Arc::clone(self),
-            origin: Arc::new(Origin::new(&peer)),
+            origin: Origin::new(&peer),
             peer: Arc::new(peer),
         }
     }
@@ -155,55 +176,55 @@ impl Worker {
     /// Answers a request, whatever happens on the way.
     async fn handle(
         &self,
-        peer: &Peer,
-        origin: &Origin,
-        request: Request<Incoming>,
+        context: RequestContext,
+        parts: Parts,
+        body: Incoming,
+        mut record: Record,
     ) -> Response<GatewayBody> {
-        let (parts, body) = request.into_parts();
-        // Loaded once: whatever is swapped meanwhile, this request goes by one configuration.
-        let table = self.gateway.table.load_full();
-        let client = origin.client(&parts.headers, &table.house.trusted_proxies);
-        let context = RequestContext::new(peer, client, &table.house, self.clock());
         let seen = Seen::of(&parts);
-        let mut trace = Trace::default();
         // A fault in one request is a fault of one request.
-        let steps = AssertUnwindSafe(self.steps(&context, &table, parts, body, &mut trace));
-        let outcome = match steps.catch_unwind().await {
+        let steps = AssertUnwindSafe(self.steps(&context, parts, body, &mut record)).catch_unwind();
+        let outcome = match steps.await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(error)) => self.failed(&context, &seen, &trace, &error),
+            Ok(Err(error)) => self.failed(&context, &seen, &record, &error),
             Err(_) => {
                 self.gateway.metrics.panicked();
-                self.failed(&context, &seen, &trace, &GatewayError::Internal)
+                self.failed(&context, &seen, &record, &GatewayError::Internal)
             }
         };
-        self.record(&context, &seen, &trace, &outcome);
-        if seen.method == Method::HEAD {
-            return head_only(outcome.response);
+        let Outcome {
+            mut response,
+            decision,
+            reason,
+        } = outcome;
+        if seen.is_head {
+            response = head_only(response);
         }
-        outcome.response
+        record.answered(decision, reason, response.status());
+        response.map(|source| GatewayBody::new(source, record))
     }
 
     /// The steps, in order.
     async fn steps(
         &self,
-        context: &RequestContext<'_>,
-        table: &RouteTable,
+        context: &RequestContext,
         parts: Parts,
         body: Incoming,
-        trace: &mut Trace,
+        record: &mut Record,
     ) -> Result<Outcome, GatewayError> {
         target::check_method(&parts.method)?;
-        let site = site_of(table, context.peer, &parts.uri, &parts.headers)?;
+        let table = &*context.table;
+        let site = site_of(table, &context.peer, &parts.uri, &parts.headers)?;
         // Until the path is judged, what is said is said in the name of the host.
-        trace.route = Some(Arc::clone(site.widest_route()));
-        target::check(&parts, context.house.limits.target_bytes)?;
+        record.is_of(site.widest_route());
+        target::check(&parts, context.house().limits.target_bytes)?;
         let path = parts.uri.path();
         if is_own_path(path) {
             let answer = self.answer_own(context, table, site, &parts, body).await?;
-            return Ok(Outcome::own(answer, context.house));
+            return Ok(Outcome::own(answer, context.house()));
         }
         let entry = site.route(path).ok_or(GatewayError::NoRoute)?;
-        trace.route = Some(Arc::clone(entry));
+        record.is_of(entry);
         if site.is_public(entry, &parts.method, path) {
             let reads = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
             if reads && !body.is_end_stream() {
@@ -212,7 +233,6 @@ impl Worker {
             }
             let request = Request::from_parts(parts, body);
             let answer = self.pass_on(context, table, entry, None, request).await?;
-            let answer = self.followed(context, entry, answer);
             return Ok(Outcome::forwarded(answer, Decision::Public, "public_rule"));
         }
         let authenticated = authenticate(self.store(), &parts.headers, site, context.began)?;
@@ -220,11 +240,11 @@ impl Worker {
             Authenticated::Session(session) => session,
             Authenticated::Nobody(reason) => {
                 let answer = self.needs_sign_in(context, site, entry, &parts, reason);
-                return Ok(Outcome::own(answer, context.house));
+                return Ok(Outcome::own(answer, context.house()));
             }
         };
         let judged = Judged::of(table, entry, session);
-        trace.user = judged.user().map(str::to_owned);
+        record.is_by(&judged);
         let identity = judged.allowed()?;
         for other in site.also_judged(entry, path) {
             Judged::of(table, other, session).allowed()?;
@@ -232,14 +252,13 @@ impl Worker {
         let request = Request::from_parts(parts, body);
         let person = Some((identity, session));
         let answer = self.pass_on(context, table, entry, person, request).await?;
-        let answer = self.followed(context, entry, answer);
         Ok(Outcome::forwarded(answer, Decision::Allow, "session"))
     }
 
     /// A request without a session: redirected, shown a page, or told so.
     fn needs_sign_in(
         &self,
-        context: &RequestContext<'_>,
+        context: &RequestContext,
         site: &Site,
         entry: &RouteEntry,
         parts: &Parts,
@@ -262,19 +281,6 @@ impl Worker {
             (Waiting::Navigation, _) => self.login().ask(&door, &ReturnTo::default(), reason),
             _ => self.login().ask(&door, &ReturnTo::new(here), reason),
         }
-    }
-
-    /// An answer whose body is followed to its end.
-    fn followed(
-        &self,
-        context: &RequestContext<'_>,
-        entry: &Arc<RouteEntry>,
-        answer: Response<AnswerBody>,
-    ) -> Response<GatewayBody> {
-        let metrics = Arc::clone(&self.gateway.metrics);
-        answer.map(|body| {
-            GatewayBody::Answer(Followed::new(body, context.id, Arc::clone(entry), metrics))
-        })
     }
 }
 
@@ -310,19 +316,15 @@ impl Outcome {
                 .insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
         }
         Self {
-            response: response.map(GatewayBody::Own),
+            response: response.map(Source::Own),
             decision,
             reason,
         }
     }
 
-    fn forwarded(
-        response: Response<GatewayBody>,
-        decision: Decision,
-        reason: &'static str,
-    ) -> Self {
+    fn forwarded(answer: Response<AnswerBody>, decision: Decision, reason: &'static str) -> Self {
         Self {
-            response,
+            response: answer.map(Source::Answer),
             decision,
             reason,
         }
@@ -335,8 +337,16 @@ impl Service<Request<Incoming>> for ConnectionService {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let (worker, peer) = (Arc::clone(&self.worker), Arc::clone(&self.peer));
-        let origin = Arc::clone(&self.origin);
-        Box::pin(async move { Ok(worker.handle(&peer, &origin, request).await) })
+        let worker = Arc::clone(&self.worker);
+        let (parts, body) = request.into_parts();
+        // Loaded once: whatever is swapped meanwhile, this request goes by one configuration.
+        let table = worker.gateway.table.load_full();
+        let client = self
+            .origin
+            .client(&parts.headers, &table.house.trusted_proxies);
+        let context = RequestContext::new(Arc::clone(&self.peer), client, table, worker.clock());
+        // From here on the request leaves its line, whatever becomes of it.
+        let record = Record::new(Arc::clone(&worker), &context, &parts);
+        Box::pin(async move { Ok(worker.handle(context, parts, body, record).await) })
     }
 }

@@ -26,13 +26,13 @@ impl Worker {
     /// Passes a request on: of `person`, or of anybody where a rule says so.
     pub(super) async fn pass_on(
         &self,
-        context: &RequestContext<'_>,
+        context: &RequestContext,
         table: &RouteTable,
         entry: &Arc<RouteEntry>,
         person: Option<(&RenderedIdentity, &Arc<Session>)>,
         request: Request<Incoming>,
     ) -> Result<Response<AnswerBody>, GatewayError> {
-        let (clock, limits) = (self.clock(), &context.house.limits);
+        let (clock, limits) = (self.clock(), &context.house().limits);
         let session = person.map(|(_, session)| session);
         let grant = Grant::new(&request, session, entry, table, self.tables(), clock);
         let facts = RequestFacts {
@@ -56,7 +56,7 @@ impl Worker {
             },
             answer: AnswerFacts {
                 session_decided: person.is_some(),
-                hsts: context.house.hsts.as_ref(),
+                hsts: context.house().hsts.as_ref(),
             },
         };
         tokio::select! {

@@ -23,8 +23,8 @@ use crate::{
     },
     identity::{ProviderName, RouteId},
     oidc::RelyingParty,
-    telemetry::{Decision, Metrics, RequestCounter},
-    upstream::{RemovalList, RouteTarget},
+    telemetry::{Decision, Ended, Metrics, RequestCounter},
+    upstream::{RemovalList, RouteTarget, UpstreamError, error::BodyError},
 };
 
 /// The relying parties, by the name of their provider.
@@ -64,16 +64,6 @@ pub(super) struct RouteEntry {
     pub(super) target: RouteTarget,
     counters: Vec<(Decision, RequestCounter)>,
 }
-
-const DECISIONS: [Decision; 7] = [
-    Decision::Allow,
-    Decision::Forbid,
-    Decision::Login,
-    Decision::Own,
-    Decision::Public,
-    Decision::Refuse,
-    Decision::Unavailable,
-];
 
 impl RouteTable {
     /// Builds the table of a configuration that was checked.
@@ -207,10 +197,11 @@ impl RouteEntry {
         if let Allow::Any(rules) = &route.allow {
             named_groups.extend(rules.groups.iter().cloned());
         }
-        let counters = DECISIONS
+        let counters = Decision::ALL
             .into_iter()
             .map(|decision| (decision, metrics.request_counter(&route.id.0, decision)))
             .collect();
+        expect_faults(metrics, &route.id.0);
         let target = RouteTarget::new(route).map_err(|_| route.id.clone())?;
         let host = route.from.authority.in_https_url();
         Ok(Self {
@@ -244,6 +235,20 @@ impl RouteEntry {
         if let Some((_, counter)) = self.counters.iter().find(|(it, _)| *it == decision) {
             counter.count();
         }
+    }
+}
+
+/// Shows what can go wrong with answers of a route at zero before it does.
+fn expect_faults(metrics: &Metrics, route: &str) {
+    for word in UpstreamError::UPSTREAM_REASONS {
+        metrics.expect_upstream_failure(route, word);
+    }
+    for word in BodyError::of_app() {
+        metrics.expect_upstream_failure(route, word);
+    }
+    metrics.expect_answer_cut(route, Ended::CLIENT_LEFT.word());
+    for word in BodyError::OF_ANSWERS {
+        metrics.expect_answer_cut(route, word);
     }
 }
 

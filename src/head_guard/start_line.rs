@@ -102,7 +102,11 @@ impl StartLine {
                 return Ok(run + 1);
             }
             Some(byte) => {
-                let fault = HeadFault::MalformedStart;
+                // A line that ends with its first word, or begins with a space, has no method.
+                let fault = match byte {
+                    b'\r' | b' ' => HeadFault::MalformedStart,
+                    _ => HeadFault::MalformedMethod,
+                };
                 return Err(Offence::of(*byte, run.min(room), fault));
             }
         }

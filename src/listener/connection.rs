@@ -71,6 +71,7 @@ pub async fn serve_tls<S, B>(
         + Unpin
         + 'static,
 {
+    let _open = terms.metrics.connection_opened("https");
     let Some(entered) = entrance.enter(stream, address, terms).await else {
         return;
     };
@@ -118,6 +119,7 @@ pub async fn serve_plain<S, B>(
         + Unpin
         + 'static,
 {
+    let _open = terms.metrics.connection_opened("plain");
     let service = make(Peer {
         address,
         unnamed: false,

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     clock::Clock,
     config::listener::Limits,
-    head_guard::{HeadFault, HeadGuard, HeadLimits, RefuseHead},
+    head_guard::{HeadFault, HeadGuard, HeadLimits, Known, RefuseHead},
 };
 
 /// How long a connection is used: after that its next answer is its last, so that certificates, limits
@@ -47,8 +47,8 @@ enum Fate {
     Park(Duration),
     /// It is closed; nothing is under way.
     Part,
-    /// Its last answer is a refusal.
-    Refuse(HeadFault),
+    /// Its last answer is a refusal of a head that began so.
+    Refuse(HeadFault, Bytes),
 }
 
 /// Serves a connection that speaks HTTP/1.1 or 1.0.
@@ -96,7 +96,7 @@ async fn serve_until<I, S, B>(
     let fate = loop {
         match parked(&mut io, &course.watch, until, terms).await {
             Woken::Bytes => {}
-            Woken::Faulted(fault) => break Fate::Refuse(fault),
+            Woken::Faulted(fault) => break Fate::Refuse(fault, Bytes::new()),
             Woken::Gone => break Fate::Drop,
             Woken::Late => {
                 if course.activity.seen().is_untouched() {
@@ -136,7 +136,7 @@ fn fate_after<I, S>(left: &Left<I, S>, course: &Course) -> Fate {
     match &left.outcome {
         // An empty line behind a body is no head that could be late.
         Outcome::Faulted(HeadFault::Late) if left.unread.as_ref() == b"\r\n" => Fate::Part,
-        Outcome::Faulted(fault) => Fate::Refuse(*fault),
+        Outcome::Faulted(fault) => Fate::Refuse(*fault, left.unread.clone()),
         Outcome::Quiet(already) if may_park => Fate::Park(*already),
         // hyper has answered it.
         Outcome::Closed(Err(error)) if error.is_parse() => Fate::Linger,
@@ -157,11 +157,11 @@ where
         Fate::Linger | Fate::Park(_) | Fate::Part if gone => part(io).await,
         Fate::Linger => linger(io).await,
         Fate::Park(_) | Fate::Part => part(io).await,
-        Fate::Refuse(fault) => {
+        Fate::Refuse(fault, start) => {
             if fault == HeadFault::Late {
                 terms.metrics.connection_cut(fault.reason());
             }
-            let answer = service.refuse(fault);
+            let answer = service.refuse_known(fault, &Known::of_bytes(fault, &start));
             let bytes = refusal::written(&answer, Clock::system().now().wall);
             if io.write_all(&bytes).await.is_ok() {
                 linger(io).await;

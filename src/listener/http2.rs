@@ -18,7 +18,7 @@ use super::{
     frame_guard::FrameGuard,
     room::Pressure,
     shutdown::Phase,
-    stream_service::StreamService,
+    stream_service::{StreamService, largest_list},
     stream_tasks::StreamTasks,
     write_stall::WRITE_STALL,
 };
@@ -148,7 +148,7 @@ where
 
 /// What one client can make us hold is in the constants; what it can make us do, in the budgets.
 fn builder(tasks: StreamTasks, limits: &Limits, patience: Patience) -> http2::Builder<StreamTasks> {
-    let header_list = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);
+    let header_list = u32::try_from(largest_list(limits.head_bytes)).unwrap_or(u32::MAX);
     let mut builder = http2::Builder::new(tasks);
     builder
         .timer(TokioTimer::new())

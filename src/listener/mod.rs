@@ -8,6 +8,7 @@ mod activity;
 mod carried;
 pub mod certs;
 pub mod connection;
+mod cut;
 pub mod entrance;
 mod exchange;
 mod frame_budget;
@@ -32,6 +33,7 @@ mod write_stall;
 pub use self::{
     accept::{BindError, Sockets},
     connection::Terms,
+    cut::expect_cuts,
     entrance::Entrance,
     room::{Pressure, Room},
     shutdown::{Phase, Shutdown},

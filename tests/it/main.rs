@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod accepting;
 #[cfg(test)]
+mod access_lines;
+#[cfg(test)]
 mod body_limits;
 #[cfg(test)]
 mod chaos;
@@ -47,6 +49,8 @@ mod proxy_protocol;
 mod reach;
 #[cfg(test)]
 mod readiness;
+#[cfg(test)]
+mod refused_lines;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]

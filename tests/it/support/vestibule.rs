@@ -15,10 +15,11 @@ use std::{
 
 use tempfile::TempDir;
 use vestibule::{
-    app::{self, Ready, Running},
+    app::{self, Inherited, Ready, Running},
     clock::ManualClock,
-    config::{Config, finding::Finding},
+    config::{AccessLog, Config, finding::Finding},
     session::SessionStore,
+    telemetry::AccessWriter,
 };
 
 use super::{
@@ -26,6 +27,7 @@ use super::{
     client::{self, Browser, raw_tls::RawTls},
     clock,
     issuer::{CLIENT_ID, CLIENT_SECRET, Issuer},
+    lines::Lines,
     pki::{self, Pki, write_private},
 };
 
@@ -64,6 +66,7 @@ pub(crate) struct Builder {
     main: String,
     environment: Vec<(String, String)>,
     adjusting: Box<dyn Fn(&mut Config) + Send + Sync>,
+    lines: Option<Lines>,
 }
 
 /// An application without routes and providers that goes by a clock of its own.
@@ -86,6 +89,7 @@ pub(crate) fn at(time: &ManualClock) -> Builder {
         routes: Vec::new(),
         environment: Vec::new(),
         adjusting: Box::new(|_| ()),
+        lines: None,
         folder,
         port,
     }
@@ -170,6 +174,12 @@ impl Builder {
         self
     }
 
+    /// Writes the access log there, as JSON.
+    pub(crate) fn telling(mut self, lines: &Lines) -> Self {
+        self.lines = Some(lines.clone());
+        self
+    }
+
     /// What `check` says about these files; nothing is started.
     pub(crate) fn findings(self) -> Vec<Finding> {
         self.write_rest();
@@ -194,7 +204,20 @@ impl Builder {
     /// # Panics
     /// If the files cannot be served; the findings are in the message.
     pub(crate) fn run(self) -> Vestibule {
-        let running = app::start(self.prepared(), &self.time.clock()).unwrap();
+        let (ready, clock) = (self.prepared(), self.time.clock());
+        let running = match &self.lines {
+            None => app::start(ready, &clock),
+            Some(lines) => {
+                let (writer, guard) = AccessWriter::to(lines.clone(), AccessLog::Json);
+                app::start_with_access_log(
+                    Inherited::default(),
+                    ready,
+                    &clock,
+                    (writer, Some(guard)),
+                )
+            }
+        };
+        let running = running.unwrap();
         assert_eq!(running.https().port(), self.port);
         Vestibule {
             running: Some(running),

@@ -1,192 +1,18 @@
-//! What operators see: logs, the access log, metrics.
+//! The counters and gauges of `/metrics`, in the `OpenMetrics` text format.
 //!
-//! No secret may get here: what is logged is named field by field, never a whole request; a path is
-//! logged without its query, because codes and tokens travel there.
+//! A label is a word of the code's own, or a name that the operator wrote; nothing from the network.
 
-use std::{
-    io::{self, Write},
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::{Arc, OnceLock, atomic::Ordering};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
-use serde::Serialize;
-use tracing_appender::non_blocking::{
-    DEFAULT_BUFFERED_LINES_LIMIT, ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard,
-};
-use tracing_subscriber::EnvFilter;
+use tracing_appender::non_blocking::ErrorCounter;
 
-use crate::{
-    clock::{Clock, Timestamp},
-    config::AccessLog,
-};
-
-/// What was decided about a request; the word in log and metric.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Decision {
-    /// Forwarded with an identity.
-    Allow,
-    /// Signed in, but not let in.
-    Forbid,
-    /// Needs a sign-in: redirected, or told so.
-    Login,
-    /// Answered by vestibule itself, below its own prefix.
-    Own,
-    /// Forwarded without an identity, by a public rule.
-    Public,
-    /// Not a request that can be answered: malformed, for another host, of a refused method.
-    Refuse,
-    /// Could not be answered because of a fault, ours or the app's.
-    Unavailable,
-}
-
-impl Decision {
-    /// The word in log and metric.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Allow => "allow",
-            Self::Forbid => "forbid",
-            Self::Login => "login",
-            Self::Own => "own",
-            Self::Public => "public",
-            Self::Refuse => "refuse",
-            Self::Unavailable => "unavailable",
-        }
-    }
-}
-
-/// One line of the access log.
-#[derive(Debug, Serialize)]
-pub struct AccessRecord<'a> {
-    /// When the answer's head was ready.
-    pub time: String,
-    /// The id that the app and our pages were given.
-    pub request_id: &'a str,
-    /// The client's address.
-    pub peer: String,
-    /// The protocol: `h1` or `h2`.
-    pub protocol: &'static str,
-    /// The method.
-    pub method: &'a str,
-    /// The host of the route, or the one that was asked for in vain.
-    pub host: Option<&'a str>,
-    /// The path, without the query.
-    pub path: &'a str,
-    /// The route that decided.
-    pub route: Option<&'a str>,
-    /// What was decided.
-    pub decision: &'static str,
-    /// Why, in one word.
-    pub reason: &'a str,
-    /// The status of the answer.
-    pub status: u16,
-    /// The user name the app was told.
-    pub user: Option<&'a str>,
-    /// From the request's head to the answer's, in microseconds.
-    pub micros: u64,
-}
-
-/// Writes access records from whatever thread, without waiting for the disk.
-#[derive(Clone)]
-pub struct AccessWriter(Option<(AccessLog, NonBlocking)>);
-
-impl AccessWriter {
-    /// Writes to standard output in the configured form. The guard writes out what is pending
-    /// when it is dropped.
-    #[must_use]
-    pub fn to_stdout(form: AccessLog) -> (Self, Option<WorkerGuard>) {
-        if form == AccessLog::Off {
-            return (Self(None), None);
-        }
-        let (writer, guard) = Self::to(io::stdout(), form, DEFAULT_BUFFERED_LINES_LIMIT);
-        (writer, Some(guard))
-    }
-
-    /// Keeps so many lines for a sink that does not take them; what comes on top is dropped.
-    fn to(sink: impl Write + Send + 'static, form: AccessLog, lines: usize) -> (Self, WorkerGuard) {
-        let builder = NonBlockingBuilder::default().lossy(true);
-        let (writer, guard) = builder.buffered_lines_limit(lines).finish(sink);
-        (Self(Some((form, writer))), guard)
-    }
-
-    /// Whether a record would be written at all.
-    #[must_use]
-    pub fn is_on(&self) -> bool {
-        self.0.is_some()
-    }
-
-    /// Writes one line.
-    pub fn write(&self, record: &AccessRecord<'_>) {
-        let Some((form, writer)) = &self.0 else {
-            return;
-        };
-        let mut line = match form {
-            AccessLog::Json | AccessLog::Off => serde_json::to_vec(record).unwrap_or_default(),
-            AccessLog::Text => text_line(record).into_bytes(),
-        };
-        line.push(b'\n');
-        // A full queue drops the line rather than holding up a request; the writer counts those.
-        let _ = writer.clone().write_all(&line);
-    }
-}
-
-fn text_line(record: &AccessRecord<'_>) -> String {
-    format!(
-        "{} {} {} {} {}{} {} route={} {}({}) user={} id={} {}us",
-        record.time,
-        record.peer,
-        record.protocol,
-        record.method,
-        record.host.unwrap_or("-").escape_debug(),
-        record.path.escape_debug(),
-        record.status,
-        record.route.unwrap_or("-"),
-        record.decision,
-        record.reason,
-        record
-            .user
-            .map_or_else(|| "-".to_owned(), |user| user.escape_debug().to_string()),
-        record.request_id,
-        record.micros,
-    )
-}
-
-/// Starts the log on standard error. What is logged follows `RUST_LOG`, `info` by default.
-///
-/// The guard writes out what is pending when it is dropped. A second call is ignored, so that tests
-/// may each ask for it.
-pub fn start_log() -> WorkerGuard {
-    let (writer, guard) = tracing_appender::non_blocking(io::stderr());
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let _ = tracing_subscriber::fmt()
-        .with_writer(writer)
-        .with_env_filter(filter)
-        .with_ansi(false)
-        .with_target(false)
-        .try_init();
-    guard
-}
-
-/// An error with every cause behind it, in one line: for the log, never for a client.
-#[must_use]
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
+use super::{AccessWriter, Decision, Seldom};
+use crate::clock::Clock;
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct RequestLabels {
@@ -212,14 +38,26 @@ struct RefusalLabels {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct UpstreamFailureLabels {
+struct AnswerLabels {
     route: String,
     reason: &'static str,
+}
+
+impl AnswerLabels {
+    fn of(route: &str, reason: &'static str) -> Self {
+        let route = route.to_owned();
+        Self { route, reason }
+    }
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct ConnectionLabels {
     reason: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ListenerLabels {
+    listener: &'static str,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -257,8 +95,10 @@ pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
-    upstream_failures: Family<UpstreamFailureLabels, Counter>,
+    upstream_failures: Family<AnswerLabels, Counter>,
+    answers_cut: Family<AnswerLabels, Counter>,
     connections_cut: Family<ConnectionLabels, Counter>,
+    connections_open: Family<ListenerLabels, Gauge>,
     sign_ins: Family<SignInLabels, Counter>,
     sessions_live: Gauge,
     sessions_ended: Family<EndLabels, Counter>,
@@ -273,36 +113,13 @@ pub struct Metrics {
     clock: Clock,
 }
 
-/// Lets something be said at most once a minute, whoever brings it about.
+/// A connection that counts as open until this is dropped.
 #[derive(Debug)]
-pub struct Seldom {
-    /// Unix seconds.
-    said_at: AtomicI64,
-}
+pub struct OpenConnection(Gauge);
 
-impl Default for Seldom {
-    fn default() -> Self {
-        let said_at = AtomicI64::new(i64::MIN);
-        Self { said_at }
-    }
-}
-
-impl Seldom {
-    /// Whether it may be said now; if so, it counts as said.
-    pub fn is_due(&self, now: Timestamp) -> bool {
-        let last = self.said_at.load(Ordering::Relaxed);
-        let quiet_until = Timestamp::from_unix_seconds(last).plus(Duration::from_mins(1));
-        // Of two at once one says it.
-        now >= quiet_until
-            && self
-                .said_at
-                .compare_exchange(
-                    last,
-                    now.unix_seconds(),
-                    Ordering::Relaxed,
-                    Ordering::Relaxed,
-                )
-                .is_ok()
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
@@ -326,7 +143,9 @@ impl Metrics {
             requests: Family::default(),
             refusals: Family::default(),
             upstream_failures: Family::default(),
+            answers_cut: Family::default(),
             connections_cut: Family::default(),
+            connections_open: Family::default(),
             sign_ins: Family::default(),
             sessions_live: Gauge::default(),
             sessions_ended: Family::default(),
@@ -356,9 +175,19 @@ impl Metrics {
             metrics.upstream_failures.clone(),
         );
         registry.register(
+            "answers_cut",
+            "Answers that did not come to their end, by route and reason",
+            metrics.answers_cut.clone(),
+        );
+        registry.register(
             "connections_cut",
             "Connections ended by a limit, by reason",
             metrics.connections_cut.clone(),
+        );
+        registry.register(
+            "connections_open",
+            "Open connections by listener",
+            metrics.connections_open.clone(),
         );
         registry.register(
             "sign_ins",
@@ -430,8 +259,8 @@ impl Metrics {
 
     /// Shows from now on what this access log has dropped. For the one of the process.
     pub fn watch(&self, access: &AccessWriter) {
-        if let Some((_, writer)) = &access.0 {
-            let _ = self.access_log.set(writer.error_counter());
+        if let Some(dropped) = access.dropped() {
+            let _ = self.access_log.set(dropped);
         }
     }
 
@@ -450,13 +279,33 @@ impl Metrics {
         self.refusals.get_or_create(&RefusalLabels { reason }).inc();
     }
 
+    /// Shows a reason at zero before the first request was refused for it.
+    pub fn expect_refusal(&self, reason: &'static str) {
+        let _ = self.refusals.get_or_create(&RefusalLabels { reason });
+    }
+
     /// Counts a fault of the app behind a route; `reason` is one of the code's own words.
     pub fn upstream_failed(&self, route: &str, reason: &'static str) {
-        let labels = UpstreamFailureLabels {
-            route: route.to_owned(),
-            reason,
-        };
+        let labels = AnswerLabels::of(route, reason);
         self.upstream_failures.get_or_create(&labels).inc();
+    }
+
+    /// Shows a fault of an app at zero before it came about.
+    pub fn expect_upstream_failure(&self, route: &str, reason: &'static str) {
+        let labels = AnswerLabels::of(route, reason);
+        let _ = self.upstream_failures.get_or_create(&labels);
+    }
+
+    /// Counts an answer that did not come to its end; `reason` is one of the code's own words.
+    pub fn answer_cut(&self, route: &str, reason: &'static str) {
+        let labels = AnswerLabels::of(route, reason);
+        self.answers_cut.get_or_create(&labels).inc();
+    }
+
+    /// Shows a reason at zero before the first answer was cut for it.
+    pub fn expect_answer_cut(&self, route: &str, reason: &'static str) {
+        let labels = AnswerLabels::of(route, reason);
+        let _ = self.answers_cut.get_or_create(&labels);
     }
 
     /// Counts a connection that was ended by a limit; `reason` is one of the code's own words.
@@ -464,6 +313,24 @@ impl Metrics {
         self.connections_cut
             .get_or_create(&ConnectionLabels { reason })
             .inc();
+    }
+
+    /// Shows a reason at zero before the first connection was ended for it.
+    pub fn expect_connection_cut(&self, reason: &'static str) {
+        let _ = self
+            .connections_cut
+            .get_or_create(&ConnectionLabels { reason });
+    }
+
+    /// Counts a connection to `listener` as open until what is returned is dropped.
+    #[must_use]
+    pub fn connection_opened(&self, listener: &'static str) -> OpenConnection {
+        let gauge = self
+            .connections_open
+            .get_or_create(&ListenerLabels { listener })
+            .clone();
+        gauge.inc();
+        OpenConnection(gauge)
     }
 
     /// Counts a sign-in that succeeded or failed; `reason` is one of the code's own words.
@@ -529,75 +396,6 @@ pub type SharedMetrics = Arc<Metrics>;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn record() -> AccessRecord<'static> {
-        AccessRecord {
-            time: "2026-11-21T19:29:53Z".to_owned(),
-            request_id: "0af7651916cd43dd8448eb211c80319c",
-            peer: "192.0.2.1".to_owned(),
-            protocol: "h2",
-            method: "GET",
-            host: Some("wiki.example.com"),
-            path: "/a\u{1b}[31m",
-            route: Some("wiki"),
-            decision: Decision::Allow.word(),
-            reason: "session",
-            status: 200,
-            user: Some("ann\n@example.com"),
-            micros: 42,
-        }
-    }
-
-    #[test]
-    fn a_line_of_the_access_log_cannot_be_broken_from_outside() {
-        let json = serde_json::to_string(&record()).unwrap();
-        for line in [json, text_line(&record())] {
-            assert!(!line.contains(['\n', '\u{1b}']), "{line}");
-            assert!(
-                line.contains("wiki.example.com") && line.contains("allow"),
-                "{line}"
-            );
-        }
-    }
-
-    /// Takes nothing for as long as the test holds the other end.
-    struct Blocked(std::sync::mpsc::Receiver<()>);
-
-    impl Write for Blocked {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let _ = self.0.recv();
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn a_log_that_nobody_takes_holds_nobody_up_and_counts_what_it_drops() {
-        // S-267
-        let metrics = Metrics::new(Clock::system());
-        let (release, held) = std::sync::mpsc::channel();
-        let (writer, guard) = AccessWriter::to(Blocked(held), AccessLog::Json, 10);
-        metrics.watch(&writer);
-        let dropped = || {
-            let text = metrics.text(0);
-            let (_, tail) = text
-                .split_once("vestibule_access_lines_dropped_total ")
-                .unwrap();
-            tail.lines().next().unwrap().parse::<u64>().unwrap()
-        };
-        assert_eq!(dropped(), 0);
-        for _ in 0..100 {
-            writer.write(&record());
-        }
-        // Ten wait, one at most is being written.
-        assert!((89..=90).contains(&dropped()), "{}", dropped());
-        drop(release);
-        drop(guard);
-        assert!((89..=90).contains(&dropped()), "{}", dropped());
-    }
 
     #[test]
     fn metrics_are_told_by_route_decision_outcome_and_cause() {
