@@ -105,12 +105,27 @@ async fn nothing_listens_without_tls_unless_written() {
         (front.vestibule.http(), front.vestibule.ops()),
         (None, None)
     );
-    // Nor does the listener with TLS answer without it.
-    let mut stream = TcpStream::connect(front.vestibule.https()).await.unwrap();
-    let request = head("GET", "/", &front.vestibule.authority(HOST));
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer).await;
-    assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+    app.assert_silent().await;
+}
+
+#[tokio::test]
+async fn whoever_speaks_plain_http_where_tls_is_spoken_is_told_so_and_served_nothing() {
+    // S-026
+    let app = upstream::raw().run();
+    let front = redirecting(&app);
+    for request in [
+        head("GET", "/", &front.vestibule.authority(HOST)),
+        head("POST", "/.vestibule/login", HOST),
+        "GET ".to_owned(),
+    ] {
+        let mut stream = TcpStream::connect(front.vestibule.https()).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 400 "), "{answer}");
+        assert!(head.ends_with("\r\nconnection: close"), "{answer}");
+        assert_eq!(body, "This port speaks HTTPS.\n");
+    }
     app.assert_silent().await;
 }
