@@ -22,7 +22,7 @@ use super::{
     kept_up::{PAUSE, kept_up},
     open_files,
     prepare::Ready,
-    threads::{DataThread, serve_beside},
+    threads::{DataThread, Redirecting, seats_beside, serve_beside},
 };
 use crate::{
     clock::Clock,
@@ -30,7 +30,8 @@ use crate::{
     gateway::{Gateway, HouseRules, Providers, RouteTable},
     key_ring::KeyRing,
     listener::{
-        Entrance, Phase, Pressure, Room, Shutdown, Sockets, Terms, certs::Certificates, tls,
+        Doorstep, Entrance, Phase, Pressure, Room, Shutdown, Sockets, Terms, certs::Certificates,
+        tls,
     },
     login::Login,
     oidc::ProviderStatus,
@@ -82,7 +83,9 @@ fn start_on(
         certificates,
         providers,
     } = ready;
-    open_files::allow_for(config.limits.connections);
+    let beside = usize::from(config.listen.http.is_some()) + usize::from(config.ops.is_some());
+    let beside = beside * seats_beside(&config.limits);
+    open_files::allow_for(config.limits.connections, beside);
     let http = config
         .listen
         .http
@@ -130,8 +133,12 @@ fn start_on(
         pressure: Pressure::default(),
     };
     if let Some(sockets) = http {
-        let redirect = gateway.redirect_to_https();
-        serve_beside(control.handle(), sockets, &terms, &redirect);
+        let doorstep = Doorstep::new(&config.listen, &config.limits, clock.clone());
+        let service = Redirecting {
+            redirect: gateway.redirect_to_https(),
+            doorstep: Arc::new(doorstep),
+        };
+        serve_beside(control.handle(), sockets, &terms, &service);
     }
     if let Some(sockets) = ops {
         let serving = {

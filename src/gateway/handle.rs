@@ -24,7 +24,7 @@ use super::{
     judged::Judged,
     page_view::Waiting,
     record::{Seen, Trace},
-    redirect_to_https::RedirectToHttps,
+    redirect_to_https::{self, RedirectToHttps},
     routes::{RouteEntry, RouteTable, Site},
     target,
 };
@@ -111,7 +111,14 @@ impl Gateway {
     /// The service of the listener without TLS.
     #[must_use]
     pub fn redirect_to_https(&self) -> RedirectToHttps {
-        RedirectToHttps::new(Arc::clone(&self.table), self.rules.limits.target_bytes)
+        RedirectToHttps::new(redirect_to_https::Shared {
+            table: Arc::clone(&self.table),
+            target_bytes: self.rules.limits.target_bytes,
+            trusted_proxies: self.rules.trusted_proxies.clone(),
+            clock: self.clock.clone(),
+            metrics: Arc::clone(&self.metrics),
+            access: self.access.clone(),
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use std::{net::SocketAddr, sync::Arc};
 use tokio::{net::TcpStream, time::Instant};
 
 use super::{
+    contained::contained,
     deadline::now,
     doorstep::Doorstep,
     entrance::{Entered, Entrance},
@@ -23,6 +24,9 @@ use crate::{
     peer::{Peer, Transport},
     telemetry::SharedMetrics,
 };
+
+/// What a fault of ours is said to have ended.
+const CONNECTION: &str = "a connection";
 
 /// What all connections of a listener have in common.
 #[derive(Clone, Debug)]
@@ -68,6 +72,17 @@ pub async fn serve_tls<S: Serves>(
     make: impl FnOnce(Peer) -> S,
     terms: &Terms,
 ) {
+    let serving = over_tls(stream, address, entrance, make, terms);
+    contained(CONNECTION, &terms.metrics, serving).await;
+}
+
+async fn over_tls<S: Serves>(
+    stream: TcpStream,
+    address: SocketAddr,
+    entrance: &Entrance,
+    make: impl FnOnce(Peer) -> S,
+    terms: &Terms,
+) {
     let Some(entered) = entrance.enter(stream, Caller::at(address), terms).await else {
         return;
     };
@@ -106,11 +121,14 @@ pub async fn serve_in_clear<S: Serves>(
     make: impl FnOnce(Peer) -> S,
     terms: &Terms,
 ) {
-    let entering = doorstep.enter(stream, Caller::at(address), terms);
-    if let Some((stream, caller, met)) = entering.await {
-        let service = make(in_clear(caller, met.unnamed));
-        serve_http1(stream, service, caller, terms).await;
-    }
+    let serving = async {
+        let entering = doorstep.enter(stream, Caller::at(address), terms);
+        if let Some((stream, caller, met)) = entering.await {
+            let service = make(in_clear(caller, met.unnamed));
+            serve_http1(stream, service, caller, terms).await;
+        }
+    };
+    contained(CONNECTION, &terms.metrics, serving).await;
 }
 
 /// Serves a fresh TCP connection without TLS to the house itself: no front is known, and no address
@@ -123,7 +141,8 @@ pub async fn serve_plain<S: Serves>(
 ) {
     let caller = Caller::at(address);
     let service = make(in_clear(caller, false));
-    serve_http1(stream, service, caller, terms).await;
+    let serving = serve_http1(stream, service, caller, terms);
+    contained(CONNECTION, &terms.metrics, serving).await;
 }
 
 fn in_clear(caller: Caller, unnamed: bool) -> Peer {

@@ -5,7 +5,7 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use hyper::server::conn::http2;
+use hyper::{rt::Executor, server::conn::http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -15,6 +15,7 @@ use tokio::{
 use super::{
     activity::{Activity, Seen},
     connection::{Caller, Terms, report},
+    contained::contained,
     frame_guard::FrameGuard,
     room::{GRACE, OF_ROOM, Pressure},
     serves::Serves,
@@ -23,7 +24,7 @@ use super::{
     stream_tasks::StreamTasks,
     write_stall::WRITE_STALL,
 };
-use crate::config::listener::Limits;
+use crate::{config::listener::Limits, telemetry::SharedMetrics};
 
 /// What a client may send on one stream that the app has not read.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -101,7 +102,10 @@ where
     let io = FrameGuard::new(io, limits.head_timeout);
     let watch = io.watch();
     let activity = Activity::default();
-    let tasks = StreamTasks::new(patience.stall, watch.clone(), activity.clone());
+    let tasks = Contained {
+        tasks: StreamTasks::new(patience.stall, watch.clone(), activity.clone()),
+        metrics: Arc::clone(metrics),
+    };
     let service = StreamService::new(service, activity.clone(), Arc::clone(limits));
     let builder = builder(tasks, limits, patience);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
@@ -136,7 +140,7 @@ where
 }
 
 /// What one client can make us hold is in the constants; what it can make us do, in the budgets.
-fn builder(tasks: StreamTasks, limits: &Limits, patience: Patience) -> http2::Builder<StreamTasks> {
+fn builder(tasks: Contained, limits: &Limits, patience: Patience) -> http2::Builder<Contained> {
     let header_list = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);
     let mut builder = http2::Builder::new(tasks);
     builder
@@ -153,6 +157,25 @@ fn builder(tasks: StreamTasks, limits: &Limits, patience: Patience) -> http2::Bu
         .keep_alive_interval(patience.ping_interval)
         .keep_alive_timeout(patience.ping_timeout);
     builder
+}
+
+/// The tasks of streams, whose faults are counted.
+#[derive(Clone)]
+struct Contained {
+    tasks: StreamTasks,
+    metrics: SharedMetrics,
+}
+
+impl<F> Executor<F> for Contained
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        let metrics = Arc::clone(&self.metrics);
+        self.tasks.execute(async move {
+            contained("a stream", &metrics, stream).await;
+        });
+    }
 }
 
 /// Counts the end of a connection if a limit brought it about, and tells whoever asks.

@@ -9,6 +9,7 @@ mod carried;
 pub mod certs;
 mod clear_text;
 pub mod connection;
+mod contained;
 mod deadline;
 pub mod doorstep;
 pub mod entrance;
@@ -36,6 +37,7 @@ mod write_stall;
 pub use self::{
     accept::{BindError, Sockets},
     connection::Terms,
+    contained::contained,
     doorstep::Doorstep,
     entrance::Entrance,
     room::{Pressure, Room},

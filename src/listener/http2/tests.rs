@@ -51,6 +51,8 @@ enum App {
     GoesQuiet,
     /// No head.
     NeverAnswers,
+    /// A head, and a fault in place of a body.
+    Panics,
 }
 
 /// A service that counts what it has under way.
@@ -88,12 +90,13 @@ impl Service<Request<Incoming>> for Site {
         Box::pin(async move {
             let left = match app {
                 App::Gives(left) => left,
-                App::GoesQuiet => 1,
+                App::GoesQuiet | App::Panics => 1,
                 App::NeverAnswers => std::future::pending().await,
             };
             Ok(Response::new(Answer {
                 left,
                 goes_quiet: app == App::GoesQuiet,
+                panics: app == App::Panics,
                 _under_way: under_way,
             }))
         })
@@ -111,6 +114,7 @@ impl RefuseHead for Site {
 struct Answer {
     left: usize,
     goes_quiet: bool,
+    panics: bool,
     _under_way: UnderWay,
 }
 
@@ -123,6 +127,7 @@ impl Body for Answer {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = self.get_mut();
+        assert!(!this.panics, "a body of the tests panics on purpose");
         let length = this.left.min(1_000);
         this.left -= length;
         match (length, this.goes_quiet) {
@@ -459,6 +464,21 @@ async fn streams_end_with_their_connection() {
             house.becomes_empty().await;
         }
     }
+}
+
+// S-268
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_a_body_is_counted_and_ends_its_stream_alone() {
+    let (house, stream) = House::new(App::Panics);
+    let (mut sender, _connected) = client(stream, 1_000).await;
+    for count in 1..=3 {
+        let answer = asks(&mut sender).await;
+        assert!(whole(answer).await.is_err());
+        let counted = house.terms.metrics.text(0);
+        let sample = format!("vestibule_panics_total {count}");
+        assert!(counted.contains(&sample), "{counted}");
+    }
+    house.becomes_empty().await;
 }
 
 // S-258
