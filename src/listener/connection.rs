@@ -2,8 +2,9 @@
 //!
 //! Serves whatever service it is handed.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{future::Future, net::SocketAddr, sync::Arc};
 
+use futures_util::FutureExt;
 use tokio::{net::TcpStream, time::Instant};
 
 use super::{
@@ -65,15 +66,15 @@ impl Caller {
 }
 
 /// Serves a fresh TCP connection over TLS with the service that `make` gives for its peer.
-pub async fn serve_tls<S: Serves>(
+pub fn serve_tls<S: Serves>(
     stream: TcpStream,
     address: SocketAddr,
     entrance: &Entrance,
     make: impl FnOnce(Peer) -> S,
     terms: &Terms,
-) {
+) -> impl Future<Output = ()> {
     let serving = over_tls(stream, address, entrance, make, terms);
-    contained(CONNECTION, &terms.metrics, serving).await;
+    contained(CONNECTION, &terms.metrics, serving).map(|_| ())
 }
 
 async fn over_tls<S: Serves>(
@@ -83,7 +84,9 @@ async fn over_tls<S: Serves>(
     make: impl FnOnce(Peer) -> S,
     terms: &Terms,
 ) {
-    let Some(entered) = entrance.enter(stream, Caller::at(address), terms).await else {
+    // On the heap, so that a connection has nothing of it once it is in.
+    let entering = Box::pin(entrance.enter(stream, Caller::at(address), terms));
+    let Some(entered) = entering.await else {
         return;
     };
     let Entered {
@@ -114,35 +117,35 @@ async fn over_tls<S: Serves>(
 
 /// Serves a fresh TCP connection without TLS to the public: fronts are believed, and the connections
 /// of an address counted, as with TLS.
-pub async fn serve_in_clear<S: Serves>(
+pub fn serve_in_clear<S: Serves>(
     stream: TcpStream,
     address: SocketAddr,
     doorstep: &Doorstep,
     make: impl FnOnce(Peer) -> S,
     terms: &Terms,
-) {
-    let serving = async {
+) -> impl Future<Output = ()> {
+    let serving = async move {
         let entering = doorstep.enter(stream, Caller::at(address), terms);
         if let Some((stream, caller, met)) = entering.await {
             let service = make(in_clear(caller, met.unnamed));
             serve_http1(stream, service, caller, terms).await;
         }
     };
-    contained(CONNECTION, &terms.metrics, serving).await;
+    contained(CONNECTION, &terms.metrics, serving).map(|_| ())
 }
 
 /// Serves a fresh TCP connection without TLS to the house itself: no front is known, and no address
 /// has fewer connections than another.
-pub async fn serve_plain<S: Serves>(
+pub fn serve_plain<S: Serves>(
     stream: TcpStream,
     address: SocketAddr,
     make: impl FnOnce(Peer) -> S,
     terms: &Terms,
-) {
+) -> impl Future<Output = ()> {
     let caller = Caller::at(address);
     let service = make(in_clear(caller, false));
     let serving = serve_http1(stream, service, caller, terms);
-    contained(CONNECTION, &terms.metrics, serving).await;
+    contained(CONNECTION, &terms.metrics, serving).map(|_| ())
 }
 
 fn in_clear(caller: Caller, unnamed: bool) -> Peer {

@@ -11,16 +11,18 @@ use crate::telemetry::Metrics;
 
 /// What `work` comes to; `None` if it panics.
 ///
-/// Whoever continues afterwards must share nothing with it that a fault could leave half done.
-pub async fn contained<F: Future>(
+/// Whoever continues afterwards must share nothing with it that a fault could leave half done. Adds
+/// nothing to the size of `work`, which an `async fn` would keep twice.
+pub fn contained<F: Future>(
     what: &'static str,
     metrics: &Metrics,
     work: F,
-) -> Option<F::Output> {
-    let done = AssertUnwindSafe(work).catch_unwind().await.ok();
-    if done.is_none() {
-        metrics.panicked();
-        tracing::error!(what, "ended in a fault of ours; everything else goes on");
-    }
-    done
+) -> impl Future<Output = Option<F::Output>> {
+    AssertUnwindSafe(work).catch_unwind().map(move |done| {
+        if done.is_err() {
+            metrics.panicked();
+            tracing::error!(what, "ended in a fault of ours; everything else goes on");
+        }
+        done.ok()
+    })
 }

@@ -92,7 +92,8 @@ impl Entrance {
             Ok(Err(error)) => {
                 self.report(&error, caller, terms);
                 if let EntryError::ClearText(ClearText::Http, stream) = error {
-                    unless_unwanted(tell_of_tls(stream, &self.clock), arrived, terms).await;
+                    let telling = Box::pin(tell_of_tls(stream, &self.clock));
+                    unless_unwanted(telling, arrived, terms).await;
                 }
                 None
             }
