@@ -224,6 +224,7 @@ impl InForce {
         let reception = swaps.reception.load();
         swaps.reception.store(Arc::new(Reception {
             entrance: reception.entrance.renewed(&self.config.listen),
+            doorstep: reception.doorstep.renewed(&self.config.listen),
             limits: Arc::new(self.config.limits.clone()),
         }));
         self.swap_providers(providers, &replaced);

@@ -32,7 +32,7 @@ use super::{
     open_files,
     prepare::Ready,
     reload::{Fresh, InForce, Swaps},
-    threads::{DataThread, Reception, serve_beside},
+    threads::{DataThread, Reception, seats_beside, serve_beside},
 };
 use crate::{
     clock::Clock,
@@ -40,7 +40,7 @@ use crate::{
     gateway::{Gateway, Providers, RouteTable},
     key_ring::{KeyRing, SharedKeyRing},
     listener::{
-        Entrance, Phase, Pressure, Room, Shutdown, Sockets, Terms, certs::Certificates,
+        Doorstep, Entrance, Phase, Pressure, Room, Shutdown, Sockets, Terms, certs::Certificates,
         expect_cuts, tls,
     },
     login::{self, Login},
@@ -150,9 +150,11 @@ fn start_on(
         certificates,
         providers,
     } = ready;
-    open_files::allow_for(config.limits.connections);
     let http = sockets(inherited.http.as_ref(), config.listen.http, 1)?;
     let ops = sockets(inherited.ops.as_ref(), config.ops, 1)?;
+    let beside = usize::from(http.is_some()) + usize::from(ops.is_some());
+    let beside = beside * seats_beside(&config.limits);
+    open_files::allow_for(config.limits.connections, beside);
     let control = control_runtime()?;
     let shutdown = Shutdown::default();
     let crippled = Arc::new(AtomicBool::new(false));
@@ -268,6 +270,7 @@ fn reception(
     let acceptor = tls::acceptor(certificates).context("failed to set up TLS")?;
     Ok(Arc::new(ArcSwap::from_pointee(Reception {
         entrance: Entrance::new(acceptor, &config.listen, &config.limits, clock.clone()),
+        doorstep: Doorstep::new(&config.listen, &config.limits, clock.clone()),
         limits: Arc::new(config.limits.clone()),
     })))
 }

@@ -25,7 +25,7 @@ use super::{
     judged::Judged,
     page_view::Waiting,
     record::Record,
-    redirect_to_https::RedirectToHttps,
+    redirect_to_https::{self, RedirectToHttps},
     routes::{RouteEntry, RouteTable, Site},
     target,
 };
@@ -122,7 +122,12 @@ impl Gateway {
     /// The service of the listener without TLS.
     #[must_use]
     pub fn redirect_to_https(&self) -> RedirectToHttps {
-        RedirectToHttps::new(Arc::clone(&self.table))
+        RedirectToHttps::new(redirect_to_https::Shared {
+            table: Arc::clone(&self.table),
+            clock: self.clock.clone(),
+            metrics: Arc::clone(&self.metrics),
+            access: self.access.clone(),
+        })
     }
 }
 

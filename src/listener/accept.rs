@@ -118,7 +118,7 @@ fn bound(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 /// Accepts connections until a stop begins; each is served in a tracked task of its own.
 ///
 /// A connection that finds no `room` waits until there is some, and the ones behind it in the kernel's
-/// queue; idle ones are asked to go meanwhile.
+/// queue; ones that have nothing under way are asked to go meanwhile.
 ///
 /// # Errors
 /// Returns the error of registering the socket with the runtime it is called on.
@@ -164,7 +164,7 @@ where
                     tracing::warn!(%error, "failed to accept a connection");
                 }
                 failing = true;
-                // Most likely there are no files left, which an idle connection holds some of.
+                // Most likely there are no files left, of which each connection holds some.
                 let _waiting = room.ask();
                 tokio::time::sleep(PAUSE_AFTER_ERROR).await;
             }

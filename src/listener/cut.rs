@@ -1,6 +1,6 @@
 //! Why connections are ended by a limit: the words of `vestibule_connections_cut_total`.
 
-use super::frame_budget;
+use super::{frame_budget, room::OF_ROOM};
 use crate::{head_guard::HeadFault, telemetry::Metrics};
 
 /// The words that are said where they belong, beside those of a head and of a client's budgets.
@@ -24,7 +24,7 @@ fn words() -> impl Iterator<Item = &'static str> {
     let of_budgets = frame_budget::reasons();
     SAID.into_iter()
         .chain(of_budgets)
-        .chain([HeadFault::Late.reason()])
+        .chain([HeadFault::Late.reason(), OF_ROOM])
 }
 
 #[cfg(test)]
@@ -57,7 +57,7 @@ mod tests {
             (at, rest.split(')').next().unwrap())
         }) {
             let is_listed = words().any(|word| rest == format!("\"{word}\""));
-            let is_of_a_list = rest == "reason" || rest.ends_with("reason(");
+            let is_of_a_list = rest == "reason" || rest == "OF_ROOM" || rest.ends_with("reason(");
             assert!(is_listed || is_of_a_list, "{rest} is on no list");
         }
     }
