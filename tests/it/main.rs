@@ -74,6 +74,8 @@ mod tls_groups;
 #[cfg(test)]
 mod tls_tickets;
 #[cfg(test)]
+mod upstream_connections;
+#[cfg(test)]
 mod upstream_distrust;
 #[cfg(test)]
 mod upstream_failure;
