@@ -3,6 +3,7 @@
 mod broken_files;
 mod front_door;
 mod layers;
+mod remedies;
 
 use std::{fs, path::Path, time::Duration};
 
