@@ -38,7 +38,8 @@
 //!
 //! | module | its part | knows |
 //! |---|---|---|
-//! | [`cli`] | one file per verb | `app` |
+//! | [`cli`] | one file per verb | `app`, `demo` |
+//! | `demo` | the emulated tenant and two legacy apps; with the feature of that name | leaves only |
 //! | [`app`] | builds every part, starts and stops it | everything below |
 //! | [`gateway`] | the life of a request | `login`, `oidc`, `session`, `upstream`, `pages` |
 //! | [`login`] | the endpoints below `/.vestibule/` | `oidc`, `session`, `pages` |

@@ -42,7 +42,8 @@ enum Verb {
         /// The port to serve HTTPS on; 0 takes any free one
         #[arg(long, default_value_t = 8443)]
         port: u16,
-        /// An empty or new folder for the demo's files; a temporary one by default, removed at the end
+        /// A new or empty folder for the demo's files, or one of an earlier demo; a temporary one by
+        /// default, removed at the end
         #[arg(long, value_name = "DIR")]
         folder: Option<PathBuf>,
     },

@@ -20,6 +20,7 @@ use super::{
     finding::{Finding, Place, Severity},
     limits,
     listener::{Limits, Listen, TlsFiles},
+    near_variables::{NO_SUCH_ROUTE, Variables},
     providers::{self, Providers},
     route::{GroupAliases, Route},
     routes_file::{self, Candidate, Surroundings},
@@ -64,7 +65,11 @@ pub fn load(config_dir: &Path, environment: &[(String, String)]) -> Loaded {
     let environment = environment::read(environment, &mut findings);
     let base = base_of(config_dir);
     let main = Main::read(config_dir, &base, &environment, &mut findings);
-    let candidates = routes(config_dir, &main, &environment, &mut findings);
+    let (candidates, ids) = routes(config_dir, &main, &environment, &mut findings);
+    if Variables::are_wanted(&environment.ignored, &findings) {
+        let providers = main.providers.names.iter().map(|name| name.0.as_str());
+        Variables::of(providers, &ids).say_what_was_meant(&environment.ignored, &mut findings);
+    }
     findings.extend(check::between_routes(&candidates));
     for candidate in &candidates {
         let name = candidate.provider.as_ref();
@@ -198,12 +203,13 @@ fn sources(config_dir: &Path, base: &Path, raw: &RawMain) -> Sources {
     sources
 }
 
+/// What there is in `routes.d/`, and the id of each file.
 fn routes(
     config_dir: &Path,
     main: &Main,
     environment: &Environment,
     findings: &mut Vec<Finding>,
-) -> Vec<Candidate> {
+) -> (Vec<Candidate>, Vec<String>) {
     let folder = config_dir.join("routes.d");
     let files = match listed(&folder, ROUTE_FILES) {
         Ok(files) => files,
@@ -211,7 +217,7 @@ fn routes(
             let message = format!("cannot look for routes: {}", reason(&error));
             let remedy = "make the folder and put one file for each app into it";
             findings.push(Finding::error(Place::file(folder), message, remedy));
-            return Vec::new();
+            return Default::default();
         }
     };
     if files.is_empty() {
@@ -237,7 +243,7 @@ fn routes(
             continue;
         }
         for variable in variables {
-            let message = format!("no route has the id `{id}`");
+            let message = format!("{NO_SUCH_ROUTE} `{id}`");
             let remedy = format!("routes are: {}", ids.join(", "));
             findings.push(Finding::error(
                 environment::place(variable.name()),
@@ -246,7 +252,7 @@ fn routes(
             ));
         }
     }
-    candidates
+    (candidates, ids)
 }
 
 fn route(

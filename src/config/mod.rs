@@ -17,12 +17,15 @@ pub mod listener;
 pub mod load;
 #[cfg(test)]
 mod load_tests;
+mod near;
+mod near_variables;
 mod network;
 mod path_pattern;
 pub mod plain_path;
 pub mod provider;
 mod provider_addresses;
 mod providers;
+mod remedies;
 pub mod route;
 mod routes_file;
 pub mod schema;

@@ -9,6 +9,7 @@ use http::HeaderName;
 use super::{
     document::Document,
     finding::Finding,
+    near::nearest,
     provider::{Provider, ProviderKind},
     provider_addresses::is_guid,
     providers::Providers,
@@ -21,7 +22,6 @@ use super::{
     spans::KeyPath,
     template::IdentityHeaderName,
     values::{Fault, Format as _, Of, Word, shown},
-    walk::nearest,
 };
 use crate::identity::{ProviderName, RouteId};
 

@@ -82,6 +82,8 @@ mod tls_groups;
 #[cfg(test)]
 mod tls_tickets;
 #[cfg(test)]
+mod upstream_connections;
+#[cfg(test)]
 mod upstream_distrust;
 #[cfg(test)]
 mod upstream_failure;

@@ -56,7 +56,7 @@ timeout = 60
         findings_of_route(text),
         [
             format!(
-                "{file}: allow: the key is missing (write \"signed-in\" or a table with domains, \
+                "{file}: allow: the key is missing (write \"signed-in\" or [allow], a table with domains, \
                  groups, roles, users)"
             ),
             format!(

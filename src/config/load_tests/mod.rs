@@ -4,6 +4,7 @@ mod broken_files;
 mod changes;
 mod front_door;
 mod layers;
+mod remedies;
 
 use std::{fs, path::Path, time::Duration};
 
