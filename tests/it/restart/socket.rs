@@ -23,6 +23,7 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixDatagram,
     sync::mpsc,
     time::timeout,
 };
@@ -47,6 +48,8 @@ struct Held {
     socket: TcpListener,
     child: Option<Child>,
     idp: Issuer,
+    /// Where the program says how it is, as it would to systemd.
+    words: UnixDatagram,
 }
 
 /// Held, and running.
@@ -59,13 +62,16 @@ async fn held(app: &impl Upstream) -> Held {
         .provider("corp", &idp)
         .main("[log]\naccess = \"off\"");
     let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, built.port())).unwrap();
+    let words = UnixDatagram::bind(built.folder().join("words")).unwrap();
     let mut held = Held {
         built,
         socket,
         child: None,
         idp,
+        words,
     };
     held.start();
+    held.says("READY=1").await;
     held.can_sign_in().await;
     held
 }
@@ -95,6 +101,7 @@ impl Held {
             .env_clear()
             .env("LISTEN_FDS", "1")
             .env("LISTEN_FDNAMES", "vestibule.socket")
+            .env("NOTIFY_SOCKET", self.built.folder().join("words"))
             .args(["-c", script])
             .arg(program.get_program())
             .args(program.get_args())
@@ -102,6 +109,20 @@ impl Held {
             .stdin(Stdio::from(socket))
             .stdout(Stdio::null());
         self.child = Some(command.spawn().unwrap());
+    }
+
+    /// Waits until the program says this.
+    async fn says(&self, word: &str) {
+        let saying = async {
+            let mut said = [0; 64];
+            loop {
+                let length = self.words.recv(&mut said).await.unwrap();
+                if said[..length].trim_ascii_end() == word.as_bytes() {
+                    break;
+                }
+            }
+        };
+        timeout(PATIENCE, saying).await.expect(word);
     }
 
     fn terminate(&self) {
@@ -124,8 +145,10 @@ impl Held {
 
     async fn restart(&mut self) {
         self.terminate();
+        self.says("STOPPING=1").await;
         assert!(self.ended().await.success());
         self.start();
+        self.says("READY=1").await;
     }
 
     async fn can_sign_in(&self) {
@@ -466,6 +489,9 @@ async fn a_connection_that_came_right_before_the_stop_is_served() {
     // Its handshake is over, so that it was accepted; what it wants is not yet known.
     let mut stream = held.raw(Alpn::Http1).connect().await.unwrap();
     held.terminate();
+    held.says("STOPPING=1").await;
+    // A client a tenth of a second away.
+    tokio::time::sleep(Duration::from_millis(100)).await;
     let authority = format!("{HOST}:{}", held.built.port());
     let request = format!("GET /pub HTTP/1.1\r\nHost: {authority}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
