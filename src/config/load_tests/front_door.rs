@@ -315,7 +315,7 @@ fn an_address_is_needed_unless_a_socket_is_handed_over() {
     let base = base(&MAIN.replace("https = \"0.0.0.0:443\"\n", ""));
     let findings = base.findings(&[]);
     let expected =
-        "warning: config/vestibule.toml: listen.https: the key is missing, and no socket";
+        "warning: config/vestibule.toml:2:1: listen.https: the key is missing, and no socket";
     assert_eq!(findings.len(), 1, "{findings:#?}");
     assert!(findings[0].starts_with(expected), "{findings:#?}");
     let config = base.config(&[("LISTEN_FDS", "1")]);
