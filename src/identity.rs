@@ -65,6 +65,25 @@ impl fmt::Display for PersonKey {
     }
 }
 
+/// What a session at a provider stands on, as a digest: a provider of the same name that stands on
+/// something else is another one.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Standing([u8; 32]);
+
+impl Standing {
+    /// The digest of everything it stands on.
+    #[must_use]
+    pub fn from_bytes(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+
+    /// The digest.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
 /// Which rules read the claims.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum ClaimRules {

@@ -27,6 +27,7 @@ use vestibule::{
     clock::{Clock, ManualClock, Timestamp},
     config::AccessLog,
     gateway::{Gateway, Providers, RouteTable, Worker},
+    identity::Standing,
     key_ring::KeyRing,
     listener::{Pressure, Shutdown, Terms, stream::serve_stream},
     login::Login,
@@ -156,6 +157,7 @@ pub struct House {
     clock: Clock,
     sessions: [SessionToken; 2],
     log: Log,
+    standing: Standing,
     _folder: TempDir,
 }
 
@@ -173,6 +175,7 @@ impl House {
         let log = Log::default();
         let apps = [WIKI, ADMIN].map(|app| runtime.block_on(run_app(app, log.clone())));
         let (folder, config) = configured(apps);
+        let standing = config.providers[0].standing();
         let providers: Providers = config
             .providers
             .iter()
@@ -206,7 +209,7 @@ impl House {
         };
         let worker = runtime.block_on(async { Worker::new(Arc::new(gateway)) });
         Self {
-            sessions: [APP, OTHER].map(|host| session_of(host, &*store, &clock)),
+            sessions: [APP, OTHER].map(|host| session_of(host, standing, &*store, &clock)),
             runtime,
             worker,
             terms,
@@ -214,6 +217,7 @@ impl House {
             store,
             clock,
             log,
+            standing,
             _folder: folder,
         }
     }
@@ -272,7 +276,7 @@ impl House {
         for (token, host) in self.sessions.iter_mut().zip([APP, OTHER]) {
             let found = self.store.find(&token.key());
             if found.expect("the store is in memory").is_none() {
-                *token = session_of(host, &*self.store, &self.clock);
+                *token = session_of(host, self.standing, &*self.store, &self.clock);
             }
         }
     }

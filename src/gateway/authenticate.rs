@@ -62,8 +62,10 @@ pub(super) fn authenticate(
     Ok(Authenticated::Session(session))
 }
 
-/// Whether a session counts on this host: it belongs to one host and one provider.
+/// Whether a session counts on this host: it belongs to one host and one provider, and a provider that
+/// stands on something else now is another one.
 pub(super) fn is_of(session: &Session, site: &Site) -> bool {
     session.authority() == &site.authority
         && session.identity().provider() == site.relying_party.name()
+        && session.standing() == site.relying_party.standing()
 }

@@ -19,7 +19,7 @@ use crate::{
     oidc::{self, AnswerIssuerError, Blame, Expected, SignInError, SignedIn},
     pages::{self, Notice, SignInFault},
     secret::{Secret, digest_of},
-    session::{EndCause, Selection, Session, SessionToken, StoreError, cookie},
+    session::{EndCause, Selection, Session, SessionToken, SignIn, StoreError, cookie},
     telemetry::{Decision, chain},
 };
 
@@ -248,10 +248,13 @@ impl Login {
         let session = Session::new(
             token.key(),
             identity,
-            sid,
+            SignIn {
+                standing: door.relying_party.standing(),
+                sid,
+                at: now.wall,
+            },
             door.authority.clone(),
             attempt.route.clone(),
-            now.wall,
             deadline,
         );
         let session = match signed_in.id_token_hint {

@@ -30,7 +30,7 @@ use super::{
 use crate::{
     clock::{Clock, Moment},
     config::provider::{Provider, ProviderKind},
-    identity::{ClaimRules, Identity, ProviderName},
+    identity::{ClaimRules, Identity, ProviderName, Standing},
     secret::Secret,
 };
 
@@ -91,6 +91,7 @@ pub struct SignedIn {
 /// One provider: its metadata and keys, and the requests we make of it.
 pub struct RelyingParty {
     pub(super) provider: Provider,
+    standing: Standing,
     pub(super) clock: Clock,
     pub(super) http: HttpClient,
     /// Where its metadata lies.
@@ -160,6 +161,7 @@ impl RelyingParty {
         }
         let now = clock.now();
         Ok(Arc::new(Self {
+            standing: provider.standing(),
             provider,
             http,
             metadata_url,
@@ -206,6 +208,12 @@ impl RelyingParty {
     #[must_use]
     pub fn name(&self) -> &ProviderName {
         &self.provider.name
+    }
+
+    /// What sessions stand on that begin now.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.standing
     }
 
     /// Whether people can be sent to it.

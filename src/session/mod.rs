@@ -12,7 +12,7 @@ pub mod store;
 
 pub use self::{
     memory::MemoryStore,
-    model::{EndCause, RouteView, Session, SessionKey, SessionToken},
+    model::{EndCause, RouteView, Session, SessionKey, SessionToken, SignIn},
     snapshot::{Judge, Snapshots},
     store::{Selection, SessionStore, StoreError},
 };

@@ -27,17 +27,16 @@ pub use self::{folder::FolderError, judge::Judge, sealed::SealedError};
 
 use self::{
     folder::{Folder, Taken},
-    judge::Providers,
     sealed::{Reader, Writer},
 };
 use super::{
-    model::{EndCause, Session, SessionKey},
+    model::{EndCause, Session, SessionKey, SignIn},
     store::{Selection, SessionStore, StoreError},
 };
 use crate::{
     clock::{Clock, Deadline, Moment, Timestamp, Uptime},
     config::{route::Authority, session::SessionLimits},
-    identity::{ClaimRules, Identity, ProviderName, ProviderSessionId, RouteId},
+    identity::{ClaimRules, Identity, ProviderName, ProviderSessionId, RouteId, Standing},
     key_ring::SharedKeyRing,
     secret::Secret,
 };
@@ -108,7 +107,6 @@ enum Line<'a> {
         owner: Cow<'a, str>,
         sessions: u64,
         uptime: Option<Uptime>,
-        providers: Cow<'a, Providers>,
     },
     Session(Box<SealedSession<'a>>),
 }
@@ -119,6 +117,8 @@ struct SealedSession<'a> {
     /// 32 bytes, base64url.
     key: String,
     provider: Cow<'a, str>,
+    /// 32 bytes, base64url.
+    standing: String,
     rules: ClaimRules,
     claims: Cow<'a, str>,
     sid: Option<Cow<'a, str>>,
@@ -190,7 +190,6 @@ impl Snapshots {
             owner: self.folder.own().into(),
             sessions: sessions.len() as u64,
             uptime: self.clock.uptime(),
-            providers: Cow::Borrowed(self.judge.providers()),
         })?;
         for session in sessions {
             if !session.is_live(now) {
@@ -288,25 +287,21 @@ impl Snapshots {
         let mut reader = self.reader(&taken.file)?;
         let mut tally = Tally::default();
         let mut passage = self.passage(reader.written_at(), None);
-        let (mut providers, mut surplus) = (Providers::new(), 0);
+        let mut surplus = 0;
         while let Some(piece) = reader.piece()? {
             for line in lines(&piece) {
                 match serde_json::from_slice(line).map_err(|_| SealedError::Broken)? {
                     Line::Opening {
-                        sessions,
-                        uptime,
-                        providers: then,
-                        ..
+                        sessions, uptime, ..
                     } => {
                         passage = self.passage(reader.written_at(), uptime.as_ref());
-                        providers = then.into_owned();
                         surplus = sessions.saturating_sub(self.limits.capacity);
                     }
                     Line::Session(_) if surplus > 0 => {
                         surplus -= 1;
                         tally.ended += 1;
                     }
-                    Line::Session(sealed) => match self.opened(*sealed, &providers) {
+                    Line::Session(sealed) => match self.opened(*sealed) {
                         None => tally.refused += 1,
                         Some(opened) => match opened.now(&passage, self.limits) {
                             None => tally.ended += 1,
@@ -337,7 +332,7 @@ impl Snapshots {
     }
 
     /// Makes the parts of a session again; `None` if it is not to count any more.
-    fn opened(&self, sealed: SealedSession<'_>, then: &Providers) -> Option<Opened> {
+    fn opened(&self, sealed: SealedSession<'_>) -> Option<Opened> {
         let key = BASE64_URL_SAFE_NO_PAD.decode(&sealed.key).ok()?;
         let key = SessionKey::from_bytes(key.try_into().ok()?);
         let authority = Authority {
@@ -345,7 +340,9 @@ impl Snapshots {
             port: sealed.port,
         };
         let provider = ProviderName(sealed.provider.into_owned());
-        if !self.judge.admits(&authority, &provider, then) {
+        let standing = BASE64_URL_SAFE_NO_PAD.decode(&sealed.standing).ok()?;
+        let standing = Standing::from_bytes(standing.try_into().ok()?);
+        if !self.judge.admits(&authority, &provider, standing) {
             return None;
         }
         let claims: Map<String, Value> = serde_json::from_str(&sealed.claims).ok()?;
@@ -353,13 +350,16 @@ impl Snapshots {
         Some(Opened {
             key,
             identity,
-            sid: sealed.sid.map(|sid| ProviderSessionId(sid.into_owned())),
+            sign_in: SignIn {
+                standing,
+                sid: sealed.sid.map(|sid| ProviderSessionId(sid.into_owned())),
+                at: Timestamp::from_unix_millis(sealed.signed_in_at),
+            },
             authority,
             route: RouteId(sealed.route.into_owned()),
             id_token_hint: sealed
                 .id_token_hint
                 .map(|hint| Secret::new(hint.into_owned())),
-            signed_in_at: Timestamp::from_unix_millis(sealed.signed_in_at),
             ends_at: Timestamp::from_unix_millis(sealed.ends_at),
             left: Duration::from_millis(sealed.left),
         })
@@ -376,11 +376,10 @@ struct Passage {
 struct Opened {
     key: SessionKey,
     identity: Identity,
-    sid: Option<ProviderSessionId>,
+    sign_in: SignIn,
     authority: Authority,
     route: RouteId,
     id_token_hint: Option<Secret>,
-    signed_in_at: Timestamp,
     ends_at: Timestamp,
     left: Duration,
 }
@@ -393,7 +392,7 @@ impl Opened {
         let lifetime = limits.max.duration();
         let left = self.left.min(lifetime).checked_sub(passage.elapsed)?;
         let deadline = Deadline {
-            wall: self.ends_at.min(self.signed_in_at.plus(lifetime)),
+            wall: self.ends_at.min(self.sign_in.at.plus(lifetime)),
             monotonic: now.monotonic.saturating_add(left),
         };
         if deadline.has_passed(now) {
@@ -402,10 +401,9 @@ impl Opened {
         let session = Session::new(
             self.key,
             self.identity,
-            self.sid,
+            self.sign_in,
             self.authority,
             self.route,
-            self.signed_in_at,
             deadline,
         );
         Some(match self.id_token_hint {
@@ -421,6 +419,7 @@ fn sealed(session: &Session, now: Moment) -> SealedSession<'_> {
     SealedSession {
         key: BASE64_URL_SAFE_NO_PAD.encode(session.key().as_bytes()),
         provider: identity.provider().0.as_str().into(),
+        standing: BASE64_URL_SAFE_NO_PAD.encode(session.standing().as_bytes()),
         rules: identity.rules(),
         claims: identity.claims().into(),
         sid: session.sid().map(|sid| sid.0.as_str().into()),

@@ -8,7 +8,7 @@ use super::{FOR_ALL, comes_to, house, path, plain_house, replace, route, route_f
 use crate::support::{
     PATIENCE, eventually,
     house::{HOST, House},
-    issuer::{self, TokenRequest},
+    issuer::{self, CLIENT_ID, TokenRequest},
     vestibule::Builder,
 };
 
@@ -144,4 +144,23 @@ async fn sessions_of_another_provider_do_not_count_once_a_route_has_changed_it()
     assert!(!house.is_in(&mut ann).await);
     house.vestibule.can_sign_in(HOST).await;
     house.browser_of("ann").await;
+}
+
+#[tokio::test]
+async fn sessions_do_not_count_once_their_provider_stands_on_something_else() {
+    let house = plain_house().await;
+    let mut ann = house.browser_of("ann").await;
+    let main = path(&house.vestibule, "config/vestibule.toml");
+    let client = format!("client_id = \"{CLIENT_ID}\"");
+    let change = |from: &str, to: &str| replace(&main, from, to);
+    comes_to(&house.vestibule, "applied", || {
+        change(&client, "client_id = \"another\"");
+    })
+    .await;
+    assert!(!house.is_in(&mut ann).await);
+    comes_to(&house.vestibule, "applied", || {
+        change("client_id = \"another\"", &client);
+    })
+    .await;
+    assert!(house.is_in(&mut ann).await, "it is the same one again");
 }
