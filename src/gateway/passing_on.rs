@@ -2,7 +2,7 @@
 //!
 //! Nothing else in the gateway sends anything to an app.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -18,10 +18,14 @@ use crate::{
     clock::Clock,
     session::Session,
     upstream::{
-        AnswerBody, BodyLimits, Forwarding, RenderedIdentity, UpstreamError,
+        AnswerBody, BodyLimits, BytesPerSecond, Forwarding, RenderedIdentity, UpstreamError,
         answer_headers::AnswerFacts, forward, headers::RequestFacts,
     },
 };
+
+/// How slowly somebody who is not signed in may send a body. Whoever is signed in may be as slow as
+/// they like: a quiet stream can be what an app is for.
+const SLOWEST_STRANGER: BytesPerSecond = BytesPerSecond(NonZeroU32::new(500).unwrap());
 
 impl Worker {
     /// Passes a request on: of `person`, or of anybody where a rule says so.
@@ -39,9 +43,9 @@ impl Worker {
             request_id: &context.id.header_value(),
             identity: person.map(|(identity, _)| identity),
         };
-        let bytes = match person {
-            Some(_) => limits.body_bytes,
-            None => limits.public_body_bytes,
+        let (bytes, slowest) = match person {
+            Some(_) => (limits.body_bytes, None),
+            None => (limits.public_body_bytes, Some(SLOWEST_STRANGER)),
         };
         let forwarding = Forwarding {
             client: self.upstream(),
@@ -52,6 +56,7 @@ impl Worker {
             body: BodyLimits {
                 idle: limits.body_idle,
                 bytes,
+                slowest,
             },
             answer: AnswerFacts {
                 session_decided: person.is_some(),

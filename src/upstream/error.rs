@@ -49,7 +49,7 @@ pub enum UpstreamError {
     /// The client broke off its request.
     #[error("the client broke off its request")]
     RequestBody(#[source] hyper::Error),
-    /// The client stopped sending its request.
+    /// The client stopped sending its request, or sends it too slowly.
     #[error("the client did not go on with its request in time")]
     RequestTimeout,
     /// The app switched to a protocol nobody asked for.
@@ -135,7 +135,7 @@ impl UpstreamError {
     pub(super) fn of_exchange(error: hyper::Error) -> Self {
         match body_error_within(&error) {
             Some(BodyError::Ended(Ended::LeaseOver)) => Self::LeaseOver,
-            Some(BodyError::Ended(Ended::Quiet)) => Self::RequestTimeout,
+            Some(BodyError::Ended(Ended::Quiet | Ended::TooSlow)) => Self::RequestTimeout,
             Some(BodyError::TooLarge) => Self::BodyTooLarge,
             Some(BodyError::BrokenOff(_) | BodyError::Reset | BodyError::WithRequest) => {
                 Self::RequestBody(error)
@@ -184,9 +184,10 @@ impl BodyError {
         match self {
             Self::BrokenOff(_) => Some("upstream_body_broken_off"),
             Self::Ended(Ended::Quiet) => Some("upstream_body_timeout"),
-            Self::Ended(Ended::LeaseOver) | Self::Reset | Self::TooLarge | Self::WithRequest => {
-                None
-            }
+            Self::Ended(Ended::LeaseOver | Ended::TooSlow)
+            | Self::Reset
+            | Self::TooLarge
+            | Self::WithRequest => None,
         }
     }
 }

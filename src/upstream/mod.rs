@@ -37,7 +37,7 @@ pub use self::{
     forward::{Forwarding, forward},
     headers::HeaderRefusal,
     identity_header::{RenderError, RenderedIdentity, render},
-    lease::Lease,
+    lease::{BytesPerSecond, Lease},
     removal::RemovalList,
     target::{RouteTarget, TargetError},
 };

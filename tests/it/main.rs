@@ -66,6 +66,8 @@ mod shutdown;
 #[cfg(test)]
 mod sign_out;
 #[cfg(test)]
+mod slow_bodies;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tls;

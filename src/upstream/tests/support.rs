@@ -281,6 +281,7 @@ async fn answer(request: Request<Incoming>, context: &Context) -> Answer {
         body: BodyLimits {
             idle: Duration::from_mins(1),
             bytes: None,
+            slowest: None,
         },
         answer: AnswerFacts {
             session_decided: true,
