@@ -34,6 +34,7 @@ use vestibule::{
     peer::Transport,
     session::{MemoryStore, SessionStore, SessionToken},
     telemetry::{AccessWriter, Metrics, SharedMetrics},
+    upstream::Seats,
 };
 
 use self::{
@@ -202,6 +203,7 @@ impl House {
             HouseRules {
                 hsts: Some(hsts),
                 limits: config.limits.clone(),
+                seats: Arc::new(Seats::new(100, 3)),
                 trusted_proxies: config.listen.trusted_proxies.clone(),
             },
         );

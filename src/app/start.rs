@@ -5,6 +5,7 @@
 //! that they never hold up a data thread.
 
 use std::{
+    collections::HashSet,
     net::{SocketAddr, TcpListener},
     sync::{
         Arc,
@@ -37,6 +38,7 @@ use crate::{
     ops::{Ops, ProviderLine},
     session::{MemoryStore, SessionStore},
     telemetry::{AccessWriter, Metrics, SharedMetrics, chain},
+    upstream::Seats,
 };
 
 /// Threads of the runtime for sign-ins, providers and operators.
@@ -82,7 +84,7 @@ fn start_on(
         certificates,
         providers,
     } = ready;
-    open_files::allow_for(config.limits.connections);
+    let seats = Seats::new(open_files::allow_for(&config), apps(&config));
     let http = config
         .listen
         .http
@@ -105,6 +107,7 @@ fn start_on(
         let parts = Parts {
             clock,
             metrics,
+            seats: Arc::new(seats),
             store: Arc::clone(&store),
             providers: &providers,
         };
@@ -199,10 +202,17 @@ fn session_store(config: &Config, clock: &Clock, metrics: &SharedMetrics) -> Arc
     ))
 }
 
+/// How many apps there are, by their addresses.
+fn apps(config: &Config) -> usize {
+    let addresses: HashSet<_> = config.routes.iter().map(|route| &route.to).collect();
+    addresses.len()
+}
+
 /// What the gateway is made of.
 struct Parts<'a> {
     clock: Clock,
     metrics: SharedMetrics,
+    seats: Arc<Seats>,
     store: Arc<dyn SessionStore>,
     providers: &'a Providers,
 }
@@ -248,6 +258,7 @@ impl Parts<'_> {
             HouseRules {
                 hsts,
                 limits: config.limits.clone(),
+                seats: self.seats,
                 trusted_proxies: config.listen.trusted_proxies.clone(),
             },
         ))

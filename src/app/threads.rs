@@ -27,6 +27,9 @@ use crate::{
     ops::Ops,
 };
 
+/// Most connections at once of a listener without TLS: each has one short answer.
+pub(super) const ROOM_BESIDE: usize = 1_000;
+
 /// One thread that accepts, serves and forwards.
 pub(super) struct DataThread {
     pub(super) listener: TcpListener,
@@ -95,7 +98,8 @@ where
         pressure: Pressure::default(),
         ..terms.clone()
     };
-    let room = Room::new(terms.limits.connections, terms.pressure.clone());
+    let connections = terms.limits.connections.min(ROOM_BESIDE);
+    let room = Room::new(connections, terms.pressure.clone());
     for listener in sockets.into_listeners() {
         let (room, terms, service) = (room.clone(), terms.clone(), service.clone());
         control.spawn(async move {

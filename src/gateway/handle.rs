@@ -39,7 +39,7 @@ use crate::{
     reserved::is_own_path,
     session::SessionStore,
     telemetry::{AccessWriter, Decision, Metrics, SharedMetrics},
-    upstream::{AnswerBody, UpstreamClient},
+    upstream::{AnswerBody, Seats, UpstreamClient},
 };
 
 /// What all threads share.
@@ -60,6 +60,8 @@ pub struct HouseRules {
     pub hsts: Option<HeaderValue>,
     /// How much is taken from a client.
     pub limits: Limits,
+    /// The connections to apps that there may be, on all threads together.
+    pub seats: Arc<Seats>,
     /// Fronts that are believed when they say for whom they speak.
     pub trusted_proxies: TrustedProxies,
 }
@@ -119,7 +121,8 @@ impl Worker {
     /// A worker for one data thread.
     #[must_use]
     pub fn new(gateway: Arc<Gateway>) -> Arc<Self> {
-        let upstream = UpstreamClient::new(gateway.clock.clone());
+        let seats = Arc::clone(&gateway.rules.seats);
+        let upstream = UpstreamClient::new(gateway.clock.clone(), seats);
         Arc::new(Self { gateway, upstream })
     }
 

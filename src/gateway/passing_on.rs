@@ -18,8 +18,8 @@ use crate::{
     clock::Clock,
     session::Session,
     upstream::{
-        AnswerBody, BodyLimits, BytesPerSecond, Forwarding, RenderedIdentity, UpstreamError,
-        answer_headers::AnswerFacts, forward, headers::RequestFacts,
+        AnswerBody, BodyLimits, BytesPerSecond, Caller, Forwarding, RenderedIdentity,
+        UpstreamError, answer_headers::AnswerFacts, forward, headers::RequestFacts,
     },
 };
 
@@ -43,12 +43,17 @@ impl Worker {
             request_id: &context.id.header_value(),
             identity: person.map(|(identity, _)| identity),
         };
-        let (bytes, slowest) = match person {
-            Some(_) => (limits.body_bytes, None),
-            None => (limits.public_body_bytes, Some(SLOWEST_STRANGER)),
+        let (caller, bytes, slowest) = match person {
+            Some(_) => (Caller::Person, limits.body_bytes, None),
+            None => (
+                Caller::Stranger,
+                limits.public_body_bytes,
+                Some(SLOWEST_STRANGER),
+            ),
         };
         let forwarding = Forwarding {
             client: self.upstream(),
+            caller,
             target: &entry.target,
             removal: &table.removal,
             facts,

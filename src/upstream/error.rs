@@ -2,7 +2,7 @@
 //!
 //! No message names the app's address: these texts may end up near a client (S-238).
 
-use std::io;
+use std::{fmt, io};
 
 use http::StatusCode;
 use thiserror::Error;
@@ -37,6 +37,9 @@ pub enum UpstreamError {
     /// No connection was made in time.
     #[error("the app did not accept a connection in time")]
     ConnectTimeout,
+    /// All the connections to the app that there may be stayed in use.
+    #[error("no connection to the app became free in time: {0} are in use")]
+    Crowded(Crowd),
     /// The head of the answer, or room for the request's body, did not come in time.
     #[error("the app did not answer in time")]
     HeadTimeout,
@@ -68,6 +71,39 @@ pub enum AnswerFault {
     Refused(#[source] HeadFault),
 }
 
+/// Which connections are all in use.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Crowd {
+    /// Those that one app may have.
+    App,
+    /// Those that all apps together may have.
+    House,
+    /// Those that requests of strangers may have to one app.
+    Strangers,
+}
+
+impl Crowd {
+    /// The word in the log.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::App => "app",
+            Self::House => "all_apps",
+            Self::Strangers => "strangers",
+        }
+    }
+}
+
+impl fmt::Display for Crowd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::App => "all of this app",
+            Self::House => "all of all apps",
+            Self::Strangers => "all for people who are not signed in",
+        })
+    }
+}
+
 impl Blame {
     /// The word in the log.
     #[must_use]
@@ -93,6 +129,7 @@ impl UpstreamError {
             | Self::BrokenOff(_)
             | Self::Connect(_)
             | Self::ConnectTimeout
+            | Self::Crowded(_)
             | Self::HeadTimeout
             | Self::UnaskedUpgrade => Blame::Upstream,
         }
@@ -103,6 +140,7 @@ impl UpstreamError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Crowded(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::LeaseOver => StatusCode::UNAUTHORIZED,
             Self::Refused(_) | Self::RequestBody(_) => StatusCode::BAD_REQUEST,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -122,6 +160,7 @@ impl UpstreamError {
             Self::BrokenOff(_) => "upstream_broken_off",
             Self::Connect(_) => "upstream_unreachable",
             Self::ConnectTimeout => "upstream_connect_timeout",
+            Self::Crowded(_) => "upstream_crowded",
             Self::HeadTimeout => "upstream_timeout",
             Self::LeaseOver => "session_over",
             Self::Refused(refusal) => refusal.reason(),

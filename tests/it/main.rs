@@ -18,6 +18,8 @@ mod connections;
 #[cfg(test)]
 mod cross_site;
 #[cfg(test)]
+mod crowded;
+#[cfg(test)]
 mod floods;
 #[cfg(test)]
 mod fuzz;

@@ -25,6 +25,7 @@ use vestibule::{
     peer::{Peer, Transport},
     session::{EndCause, Selection, Session, SessionKey, SessionStore, SessionToken, StoreError},
     telemetry::{AccessWriter, Metrics},
+    upstream::Seats,
 };
 
 use crate::support::{
@@ -181,6 +182,7 @@ async fn scene(fault: Fault) -> Scene {
         HouseRules {
             hsts: None,
             limits: config.limits.clone(),
+            seats: Arc::new(Seats::new(100, 1)),
             trusted_proxies: config.listen.trusted_proxies.clone(),
         },
     );
