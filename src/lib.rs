@@ -25,7 +25,7 @@
 //!     -> /.vestibule/* ? own -> login/start ... provider ... login/callback -> session/store -> back
 //!     -> public rule ? -------------------------------------------+
 //!     -> authenticate -> judged (authorize, identity_header) ------+
-//!     -> passing_on -> upstream/forward: removal, headers, identity last -> client -> app
+//!     -> passing_on -> upstream/forward: removal, headers, identity last -> seats -> client -> app
 //! and back: head_guard -> answer_headers -> body, with the record -> connection -> client
 //! its end, whichever it is: record -> count and access line
 //! ```

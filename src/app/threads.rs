@@ -39,6 +39,9 @@ pub(super) struct Reception {
     pub(super) limits: Arc<Limits>,
 }
 
+/// Most connections at once of a listener without TLS: each has one short answer.
+pub(super) const ROOM_BESIDE: usize = 1_000;
+
 /// One thread that accepts, serves and forwards.
 pub(super) struct DataThread {
     pub(super) listener: TcpListener,
@@ -114,12 +117,6 @@ async fn attend(
     }
 }
 
-/// How many connections a listener without TLS has at the most: what asks there asks for little.
-pub(super) fn seats_beside(limits: &Limits) -> usize {
-    const MOST: usize = 1_000;
-    limits.connections.min(MOST)
-}
-
 /// Serves a listener without TLS on the control runtime; it has room and pressure of its own.
 pub(super) fn serve_beside<S>(
     control: &Handle,
@@ -134,7 +131,8 @@ pub(super) fn serve_beside<S>(
         pressure: Pressure::default(),
         ..terms.clone()
     };
-    let room = Room::new(seats_beside(&terms.limits), terms.pressure.clone());
+    let connections = terms.limits.connections.min(ROOM_BESIDE);
+    let room = Room::new(connections, terms.pressure.clone());
     for listener in sockets.into_listeners() {
         let (room, terms, service) = (room.clone(), terms.clone(), service.clone());
         let reception = Arc::clone(reception);

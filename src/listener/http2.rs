@@ -1,7 +1,11 @@
 //! An HTTP/2 connection: its time limits, its floods, and its end (RFC 9113).
 //!
 //! Knows nothing of what a request means. What one client can make us keep or do is bounded here, by
-//! what hyper is told and by the guard around the connection.
+//! what hyper is told and by the guard around the connection. At the default limits that is 170 KiB for
+//! each of its streams, nearly all of it heads, which no window holds back: a request's 32 as it came and
+//! as the app got it, an answer's 64 in its buffer; 320 KiB more for each that has a connection to an
+//! app, of a body that its client does not take; and a mebibyte for the connection itself. A test holds
+//! it to that.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
