@@ -33,7 +33,7 @@ use super::{
     open_files,
     prepare::Ready,
     reload::{Fresh, InForce, Swaps},
-    threads::{DataThread, Reception, serve_beside},
+    threads::{DataThread, Reception, Started, serve_beside},
 };
 use crate::{
     clock::Clock,
@@ -157,6 +157,7 @@ fn start_on(
     let ops = sockets(inherited.ops.as_ref(), config.ops, 1)?;
     let control = control_runtime()?;
     let shutdown = Shutdown::default();
+    let begun = Arc::new(AtomicBool::new(false));
     let crippled = Arc::new(AtomicBool::new(false));
     let metrics = Arc::new(Metrics::new(clock.clone()));
     let store = session_store(&config, clock, &metrics);
@@ -221,7 +222,12 @@ fn start_on(
     if let Some(sockets) = ops {
         let serving = {
             let (shutdown, crippled) = (shutdown.clone(), Arc::clone(&crippled));
-            move || shutdown.phase() == Phase::Serving && !crippled.load(Ordering::Acquire)
+            let begun = Arc::clone(&begun);
+            move || {
+                begun.load(Ordering::Acquire)
+                    && shutdown.phase() == Phase::Serving
+                    && !crippled.load(Ordering::Acquire)
+            }
         };
         let service = ops_service(metrics, store, providers, serving);
         let terms = Terms {
@@ -232,7 +238,7 @@ fn start_on(
     }
     running.control = Some(control);
     let room = Room::new(config.limits.connections, terms.pressure.clone());
-    handover.take_over();
+    let mut threads = Vec::new();
     for (number, listener) in listeners.into_iter().enumerate() {
         let thread = DataThread {
             listener,
@@ -242,8 +248,12 @@ fn start_on(
             terms: terms.clone(),
             crippled: Arc::clone(&crippled),
         };
-        running.threads.push(thread.start(number)?);
+        threads.push(thread.start(number)?);
     }
+    // Nothing can fail from here on: what the last process left is good once.
+    handover.take_over();
+    running.threads = threads.into_iter().map(Started::begin).collect();
+    begun.store(true, Ordering::Release);
     tracing::info!(
         https = %running.https,
         threads = running.threads.len(),

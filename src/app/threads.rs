@@ -8,6 +8,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc,
     },
     thread,
 };
@@ -54,20 +55,24 @@ pub(super) struct DataThread {
 }
 
 impl DataThread {
-    /// Starts it; it ends with the stop.
-    pub(super) fn start(self, number: usize) -> anyhow::Result<thread::JoinHandle<()>> {
+    /// Starts it; it serves once it is told to, and ends with the stop.
+    pub(super) fn start(self, number: usize) -> anyhow::Result<Started> {
+        let (begin, begun) = mpsc::channel();
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
             .context("failed to start the runtime of a data thread")?;
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name(format!("data-{number}"))
             .spawn(move || {
-                runtime.block_on(self.run());
+                if begun.recv().is_ok() {
+                    runtime.block_on(self.run());
+                }
                 // Not to be held up by a name that is still being looked up.
                 runtime.shutdown_background();
             })
-            .context("failed to start a data thread")
+            .context("failed to start a data thread")?;
+        Ok(Started { begin, thread })
     }
 
     async fn run(self) {
@@ -95,6 +100,21 @@ impl DataThread {
             }
         };
         accept(listener, room, shutdown, serve).await
+    }
+}
+
+/// A data thread that does not serve yet; without being told to it ends.
+pub(super) struct Started {
+    begin: mpsc::Sender<()>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Started {
+    /// Lets it serve.
+    pub(super) fn begin(self) -> thread::JoinHandle<()> {
+        // If it is gone it is joined all the same.
+        let _ = self.begin.send(());
+        self.thread
     }
 }
 

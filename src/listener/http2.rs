@@ -113,7 +113,9 @@ where
     let service = StreamService::new(service, activity.clone(), Arc::clone(limits));
     let builder = builder(tasks, limits, patience);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
+    // What lies ready wins over every reason to close.
     let farewell = tokio::select! {
+        biased;
         served = connection.as_mut() => {
             return ended(served, watch.cut(), caller, terms);
         }
@@ -211,7 +213,21 @@ async fn outstays(farewell: Farewell, activity: &Activity, idle: Duration, patie
             () = idles(activity, idle) => {}
             () = sleep(patience.drain) => {}
         },
-        Farewell::Idle => sleep(patience.ping_timeout).await,
+        // What was on its way when it was told is served to its end.
+        Farewell::Idle => {
+            let rests = async {
+                loop {
+                    sleep(patience.ping_timeout).await;
+                    if activity.seen().is_at_rest() {
+                        return;
+                    }
+                }
+            };
+            tokio::select! {
+                () = rests => {}
+                () = sleep(patience.drain) => {}
+            }
+        }
         Farewell::Room => loop {
             sleep(LAST_WORD).await;
             if activity.seen().waits_for_its_client() {
