@@ -174,7 +174,7 @@ impl Record {
             asked = line.asked_host();
             asked.as_deref()
         };
-        self.worker.access().write(&AccessRecord {
+        self.worker.access().write(AccessRecord {
             time: now.wall.to_string(),
             request_id: self.id.as_str(),
             peer: line.client.to_string(),

@@ -187,7 +187,7 @@ impl Shared {
         let now = self.clock.now();
         let micros = now.elapsed_since(context.began).as_micros();
         let micros = u64::try_from(micros).unwrap_or(u64::MAX);
-        self.access.write(&AccessRecord {
+        self.access.write(AccessRecord {
             time: now.wall.to_string(),
             request_id: context.id.as_str(),
             peer: context.client.address.to_string(),

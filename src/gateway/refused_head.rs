@@ -79,7 +79,7 @@ impl ConnectionService {
         if !access.is_on() {
             return;
         }
-        access.write(&AccessRecord {
+        access.write(AccessRecord {
             time: context.began.wall.to_string(),
             request_id: context.id.as_str(),
             peer: context.client.address.to_string(),

@@ -4,7 +4,7 @@
 
 use http::{HeaderMap, Request};
 
-use super::HeadFault;
+use super::{HeadFault, classes::METHOD, start_line::MAX_METHOD_BYTES};
 
 /// What is known of a head that is refused; nothing by default.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,8 +49,9 @@ impl<'a> Known<'a> {
         let path = target.split(|byte| *byte == b'?').next();
         // A target with an authority may have a name and a password in it.
         let path = path.filter(|path| path.starts_with(b"/"));
+        let is_method = method.len() <= MAX_METHOD_BYTES && METHOD.run(method) == method.len();
         Self {
-            method: str::from_utf8(method).ok(),
+            method: str::from_utf8(method).ok().filter(|_| is_method),
             path: path.and_then(|path| str::from_utf8(path).ok()).map(cut),
             ..Self::default()
         }

@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Most bytes of a method.
-const MAX_METHOD_BYTES: usize = 32;
+pub(super) const MAX_METHOD_BYTES: usize = 32;
 
 /// What stands before the digit that distinguishes the versions we speak.
 const VERSION: &[u8; 7] = b"HTTP/1.";

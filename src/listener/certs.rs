@@ -179,7 +179,8 @@ impl ResolvesServerCert for Certificates {
             Some(name) => {
                 let found = set.by_name(name).map(Arc::clone);
                 if found.is_none() {
-                    tracing::info!(
+                    // Anybody may ask for anything, as often as they like.
+                    tracing::debug!(
                         host = name,
                         "no certificate for the host that a client asks for"
                     );

@@ -99,7 +99,14 @@ where
         io = left.io;
         service = left.service;
         match left.outcome {
-            Outcome::Closed(served) => report(served, caller),
+            Outcome::Closed(served) => {
+                if matches!(&served, Err(error) if error.is_parse()) {
+                    // hyper has answered it in its own words: what is left to it are targets that
+                    // no `Uri` can hold. The line and the count are ours.
+                    let _ = service.service.refuse(HeadFault::MalformedTarget);
+                }
+                report(served, caller);
+            }
             Outcome::Unwanted => terms.metrics.connection_cut(OF_ROOM),
             Outcome::Ended | Outcome::Faulted(_) | Outcome::Quiet(_) => {}
         }

@@ -1,15 +1,23 @@
 //! The access log: one line per request, from whatever thread, on standard output.
 //!
-//! Never waits for the disk: a line that nobody takes is dropped and counted.
+//! Never waits for the disk: a line that nobody takes is dropped and counted. What clients write is cut
+//! and escaped here, whoever hands it over, so that no line is long, and none looks like another.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
-use tracing_appender::non_blocking::{
-    DEFAULT_BUFFERED_LINES_LIMIT, ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard,
-};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 
 use crate::config::AccessLog;
+
+/// Most lines that wait for a sink that does not take them; with what clients write cut, they take
+/// some tens of megabytes at the most.
+const MOST_LINES: usize = 16 * 1024;
+
+const LONGEST_METHOD: usize = 32;
+const LONGEST_HOST: usize = 128;
+const LONGEST_PATH: usize = 1024;
+const LONGEST_USER: usize = 256;
 
 /// One line of the access log.
 #[derive(Debug, Serialize)]
@@ -66,7 +74,7 @@ impl AccessWriter {
 
     /// Writes to `sink` from a thread of its own; as JSON unless text is asked for.
     pub fn to(sink: impl Write + Send + 'static, form: AccessLog) -> (Self, WorkerGuard) {
-        Self::holding(sink, form, DEFAULT_BUFFERED_LINES_LIMIT)
+        Self::holding(sink, form, MOST_LINES)
     }
 
     /// Keeps so many lines for a sink that does not take them; what comes on top is dropped.
@@ -92,10 +100,11 @@ impl AccessWriter {
     }
 
     /// Writes one line.
-    pub fn write(&self, record: &AccessRecord<'_>) {
+    pub fn write(&self, record: AccessRecord<'_>) {
         let Some((form, writer)) = &self.0 else {
             return;
         };
+        let record = &record.cut();
         let mut line = match form {
             AccessLog::Json | AccessLog::Off => serde_json::to_vec(record).unwrap_or_default(),
             AccessLog::Text => text_line(record).into_bytes(),
@@ -106,6 +115,34 @@ impl AccessWriter {
     }
 }
 
+impl AccessRecord<'_> {
+    /// The same with no more of what clients write than a line has room for, and without the name and
+    /// password that may stand before a host.
+    fn cut(self) -> Self {
+        let host_alone = |host| str::rsplit(host, '@').next().unwrap_or_default();
+        Self {
+            method: cut(self.method, LONGEST_METHOD),
+            host: self.host.map(|host| cut(host_alone(host), LONGEST_HOST)),
+            path: cut(self.path, LONGEST_PATH),
+            user: self.user.map(|user| cut(user, LONGEST_USER)),
+            ..self
+        }
+    }
+}
+
+fn cut(text: &str, longest: usize) -> &str {
+    text.get(..text.floor_char_boundary(longest))
+        .unwrap_or(text)
+}
+
+/// One word of a line of text, whatever is in it.
+fn word(text: &str) -> String {
+    if text.is_empty() {
+        return "-".to_owned();
+    }
+    text.escape_debug().to_string().replace(' ', "\\u{20}")
+}
+
 fn text_line(record: &AccessRecord<'_>) -> String {
     format!(
         "{} {} {} {} {} {} {} route={} {}({}) user={} id={} ended={} bytes={} head={}us \
@@ -113,16 +150,14 @@ fn text_line(record: &AccessRecord<'_>) -> String {
         record.time,
         record.peer,
         record.protocol,
-        record.method,
-        record.host.unwrap_or("-").escape_debug(),
-        record.path.escape_debug(),
+        word(record.method),
+        word(record.host.unwrap_or_default()),
+        word(record.path),
         record.status,
         record.route.unwrap_or("-"),
         record.decision,
         record.reason,
-        record
-            .user
-            .map_or_else(|| "-".to_owned(), |user| user.escape_debug().to_string()),
+        word(record.user.unwrap_or_default()),
         record.request_id,
         record.ended,
         record.bytes,
@@ -172,6 +207,43 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_clients_write_is_cut_and_holds_no_password() {
+        // S-267: a queue of lines is bounded by what one line may be.
+        let long = "\u{e9}".repeat(30_000);
+        let host = format!("ann:s3cret@{long}");
+        let record = AccessRecord {
+            method: &long,
+            host: Some(&host),
+            path: &long,
+            user: Some(&long),
+            ..record()
+        };
+        let record = record.cut();
+        let json = serde_json::to_string(&record).unwrap();
+        let text = text_line(&record);
+        for line in [json, text] {
+            assert!(line.len() < 8 * 1024, "{}", line.len());
+            assert!(!line.contains("s3cret"), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_text_has_the_same_words_whatever_is_in_them() {
+        let forged = "wiki.example.com /payroll 200 route=wiki allow(session) user=ann";
+        let plain = text_line(&record()).split(' ').count();
+        let record = AccessRecord {
+            method: "A B",
+            host: Some(forged),
+            path: "",
+            user: Some("a b"),
+            ..record()
+        };
+        let line = text_line(&record);
+        assert_eq!(line.split(' ').count(), plain, "{line}");
+        assert!(line.contains(" - 200 route="), "{line}");
+    }
+
     /// Takes nothing for as long as the test holds the other end.
     struct Blocked(std::sync::mpsc::Receiver<()>);
 
@@ -202,7 +274,7 @@ mod tests {
         };
         assert_eq!(dropped(), 0);
         for _ in 0..100 {
-            writer.write(&record());
+            writer.write(record());
         }
         // Ten wait, one at most is being written.
         assert!((89..=90).contains(&dropped()), "{}", dropped());

@@ -136,7 +136,10 @@ async fn whoever_has_brought_no_request_makes_room_for_whoever_does() {
     let app = upstream::echo().run();
     let limits = "connections = 5\ntls_timeout = \"1h\"\nhead_timeout = \"1h\"";
     let front = with_limits(&app, limits);
-    let _busy = [busy(&front).await.unwrap(), busy(&front).await.unwrap()];
+    // Strangers alone could not keep all of them busy.
+    let session = front.session(HOST).await;
+    let busy = || busy_with(&front, "/x", &session);
+    let _busy = [busy().await.unwrap(), busy().await.unwrap()];
     let mut strangers = Vec::new();
     for said in [&b""[..], b"\x16\x03\x01"] {
         let mut stranger = TcpStream::connect(front.vestibule.https()).await.unwrap();
@@ -147,7 +150,7 @@ async fn whoever_has_brought_no_request_makes_room_for_whoever_does() {
     half.write_all(b"GET /open/x HT").await.unwrap();
     let mut guests = Vec::new();
     for _ in 0..3 {
-        let guest = timeout(PATIENCE, busy(&front)).await;
+        let guest = timeout(PATIENCE, busy()).await;
         guests.push(guest.expect("there is room").unwrap());
     }
     for mut stranger in strangers {

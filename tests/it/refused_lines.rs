@@ -101,6 +101,26 @@ async fn what_is_too_long_or_too_large_is_named_with_the_limit() {
 }
 
 #[tokio::test]
+async fn a_target_that_no_library_can_hold_leaves_a_line_and_a_count() {
+    // S-035, S-322
+    for target in ["/a`b", "/a<b", "/a?q=\"x\"", "/a?b<c", "http://a:b:c/"] {
+        let scene = scene();
+        let raw = scene.front.vestibule.raw(HOST);
+        let said = raw
+            .say(&format!("GET {target} HTTP/1.1\r\nHost: {HOST}\r\n\r\n"))
+            .await;
+        assert_eq!(said.statuses(), [400], "{target}");
+        let line = scene.lines.only("-").await;
+        says(
+            &line,
+            &json!({"decision": "refuse", "reason": "malformed_target", "status": 400}),
+        );
+        assert_eq!(scene.refusals("malformed_target"), 1, "{target}");
+        scene.app.assert_silent().await;
+    }
+}
+
+#[tokio::test]
 async fn a_head_that_can_be_read_in_two_ways_is_not_quoted() {
     // S-321
     let scene = scene();
