@@ -4,7 +4,7 @@
 
 use http::StatusCode;
 
-use super::authorize::Forbidden;
+use super::{authorize::Forbidden, bearer::BearerRefusal};
 use crate::{head_guard::HeadFault, session::StoreError, upstream::UpstreamError};
 
 /// A request that is refused for what it is, whoever sent it.
@@ -92,6 +92,8 @@ impl Refusal {
 /// Why a request ends without the app's answer.
 #[derive(Debug)]
 pub(super) enum GatewayError {
+    /// An access token that lets nobody in.
+    Bearer(BearerRefusal),
     /// Signed in, but not let in.
     Forbidden(ForbiddenPerson),
     /// A fault of ours.
@@ -118,6 +120,8 @@ pub(super) struct ForbiddenPerson {
 /// Why somebody is not let in.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum WhyForbidden {
+    /// A person who is called what only an app may be called, where apps come in.
+    NamedLikeApp,
     /// No claim that counts as a name came; these did.
     NoUserName(Vec<String>),
     /// By the route's rules.
@@ -130,6 +134,7 @@ impl WhyForbidden {
     /// The word in log and problem.
     pub(super) fn reason(&self) -> &'static str {
         match self {
+            Self::NamedLikeApp => "named_like_app",
             Self::NoUserName(_) => "no_user_name",
             Self::Rules(Forbidden::Denied) => "denied",
             Self::Rules(Forbidden::GroupsUnknown) => "groups_unknown",

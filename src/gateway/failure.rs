@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use super::{
     authorize::Forbidden,
+    bearer::BearerRefusal,
     context::RequestContext,
     error::{GatewayError, Refusal, WhyForbidden},
     handle::{Outcome, Worker},
@@ -27,6 +28,7 @@ const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 impl GatewayError {
     pub(super) fn status(&self) -> StatusCode {
         match self {
+            Self::Bearer(refusal) => refusal.status(),
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoRoute => StatusCode::NOT_FOUND,
@@ -39,6 +41,7 @@ impl GatewayError {
 
     pub(super) fn reason(&self) -> &'static str {
         match self {
+            Self::Bearer(refusal) => refusal.reason(),
             Self::Forbidden(person) => person.why.reason(),
             Self::Internal => "internal",
             Self::NoRoute => "no_route",
@@ -51,6 +54,7 @@ impl GatewayError {
 
     fn decision(&self) -> Decision {
         match self {
+            Self::Bearer(refusal) => refusal.decision(),
             Self::Forbidden(_) => Decision::Forbid,
             Self::NoRoute | Self::OwnMethod(_) | Self::Refused(_) => Decision::Refuse,
             Self::Upstream(UpstreamError::LeaseOver) => Decision::Login,
@@ -71,7 +75,8 @@ impl GatewayError {
             Self::OwnMethod(allow) => Notice::MethodNotAllowed { allow },
             Self::Refused(Refusal::Method) => Notice::MethodNotAllowed { allow: METHODS },
             Self::Refused(Refusal::TargetLength) => Notice::AddressTooLong,
-            Self::Refused(_) => Notice::BadRequest,
+            // The latter is answered in its own way.
+            Self::Refused(_) | Self::Bearer(_) => Notice::BadRequest,
             Self::StoreUnavailable(_) => Notice::StoreDown,
             Self::Upstream(UpstreamError::LeaseOver) => Notice::SignIn {
                 provider: entry.map_or("", |entry| &entry.provider_title),
@@ -94,7 +99,9 @@ impl WhyForbidden {
             Self::Rules(Forbidden::Denied) => ForbiddenReason::Denied,
             Self::Rules(Forbidden::GroupsUnknown) => ForbiddenReason::GroupsUnknown,
             Self::Rules(Forbidden::Guest) => ForbiddenReason::Guest,
-            Self::Rules(Forbidden::NotAllowed) | Self::Unrenderable => ForbiddenReason::NotAllowed,
+            Self::NamedLikeApp | Self::Rules(Forbidden::NotAllowed) | Self::Unrenderable => {
+                ForbiddenReason::NotAllowed
+            }
         }
     }
 }
@@ -114,6 +121,8 @@ impl Worker {
         let status = error.status();
         let response = if status == StatusCode::MISDIRECTED_REQUEST {
             pages::empty(status)
+        } else if let GatewayError::Bearer(refusal) = error {
+            refusal.answer(context.id.as_str())
         } else {
             let wants_page = entry.is_some() && seen.waiting.wants_page();
             let page = context.page(entry, seen.language);
@@ -128,12 +137,17 @@ impl Worker {
     }
 
     fn log(&self, context: &RequestContext<'_>, trace: &Trace, error: &GatewayError) {
-        if error.decision() == Decision::Refuse {
+        let is_bearer = matches!(error, GatewayError::Bearer(_));
+        if is_bearer || error.decision() == Decision::Refuse {
             self.metrics().refused(error.reason());
         }
         let request_id = context.id.as_str();
         let route = trace.route.as_ref().map(|entry| entry.route.id.0.as_str());
         match error {
+            GatewayError::Bearer(BearerRefusal::Token(error)) => {
+                let error = chain(error);
+                tracing::debug!(request_id, route, error, "refused an access token");
+            }
             GatewayError::Upstream(error) if error.blame() == Blame::Upstream => {
                 tell_of_app(self.metrics(), route, request_id, error.reason(), error);
             }
@@ -152,7 +166,8 @@ impl Worker {
                     "a request ended in a fault of vestibule's own"
                 );
             }
-            GatewayError::Forbidden(_)
+            GatewayError::Bearer(_)
+            | GatewayError::Forbidden(_)
             | GatewayError::NoRoute
             | GatewayError::OwnMethod(_)
             | GatewayError::Refused(_) => {}

@@ -1,4 +1,4 @@
-//! The life of a request, in order: target, host, route, session, rules, upstream; and its answer
+//! The life of a request, in order: target, host, route, token or session, rules, upstream; and its answer
 //! and its one line in the access log.
 //!
 //! A step either hands on what the next one needs or ends the request. No step may forward anything
@@ -17,12 +17,15 @@ use hyper::{body::Incoming, service::Service};
 
 use super::{
     authenticate::{Authenticated, authenticate},
+    bearer,
     body::{Followed, GatewayBody, head_only},
     client_address::Origin,
     context::RequestContext,
     error::{GatewayError, Refusal},
     judged::Judged,
+    lease::SessionLease,
     page_view::Waiting,
+    passing_on::Sender,
     record::{Seen, Trace},
     redirect_to_https::RedirectToHttps,
     routes::{RouteEntry, RouteTable, Site},
@@ -227,11 +230,17 @@ impl Worker {
             let answer = self.followed(context, entry, answer);
             return Ok(Outcome::forwarded(answer, Decision::Public, "public_rule"));
         }
+        if let Some(token) = bearer::presented(site, entry, &parts.headers, path)? {
+            let (entry, request) = (Arc::clone(entry), Request::from_parts(parts, body));
+            let passed = self.bring_in(context, &table, &entry, token, request, trace);
+            return passed.await;
+        }
         let authenticated = authenticate(self.store(), &parts.headers, site, context.began)?;
         let session = match &authenticated {
             Authenticated::Session(session) => session,
             Authenticated::Nobody(reason) => {
-                let answer = self.needs_sign_in(context, site, entry, &parts, reason);
+                let mut answer = self.needs_sign_in(context, site, entry, &parts, reason);
+                bearer::offer(entry, &mut answer);
                 return Ok(self.own(answer));
             }
         };
@@ -242,9 +251,10 @@ impl Worker {
             Judged::of(&table, other, session).allowed()?;
         }
         let request = Request::from_parts(parts, body);
-        let person = Some((identity, session));
+        let lease = SessionLease::of(Arc::clone(session), self.clock().clone());
+        let sender = Some(Sender { identity, lease });
         let answer = self
-            .pass_on(context, &table, entry, person, request)
+            .pass_on(context, &table, entry, sender, request)
             .await?;
         let answer = self.followed(context, entry, answer);
         Ok(Outcome::forwarded(answer, Decision::Allow, "session"))
@@ -279,7 +289,7 @@ impl Worker {
     }
 
     /// An answer whose body is followed to its end.
-    fn followed(
+    pub(super) fn followed(
         &self,
         context: &RequestContext<'_>,
         entry: &Arc<RouteEntry>,
@@ -330,7 +340,7 @@ fn site_of<'a>(
 }
 
 impl Outcome {
-    fn forwarded(
+    pub(super) fn forwarded(
         response: Response<GatewayBody>,
         decision: Decision,
         reason: &'static str,

@@ -1,8 +1,12 @@
-//! Lets what streams for a session go on as long as the session, and not a piece longer (S-005).
+//! Lets what streams for a session or a token go on as long as that, and not a piece longer (S-005).
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{clock::Clock, session::Session, upstream::Lease};
+use crate::{
+    clock::{Clock, Deadline},
+    session::Session,
+    upstream::Lease,
+};
 
 /// A session as what is streaming sees it.
 pub(super) struct SessionLease {
@@ -28,5 +32,27 @@ impl Lease for SessionLease {
         } else {
             Duration::ZERO
         }
+    }
+}
+
+/// A token's end as what is streaming sees it.
+pub(super) struct TokenLease {
+    until: Deadline,
+    clock: Clock,
+}
+
+impl TokenLease {
+    pub(super) fn until(until: Deadline, clock: Clock) -> Arc<dyn Lease> {
+        Arc::new(Self { until, clock })
+    }
+}
+
+impl Lease for TokenLease {
+    fn is_live(&self) -> bool {
+        !self.until.has_passed(self.clock.now())
+    }
+
+    fn remaining(&self) -> Duration {
+        self.until.remaining(self.clock.now())
     }
 }

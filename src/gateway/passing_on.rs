@@ -1,4 +1,4 @@
-//! The last step of a request: on its way to the app, for as long as its session lasts.
+//! The last step of a request: on its way to the app, for as long as its session or token lasts.
 //!
 //! Nothing else in the gateway sends anything to an app.
 
@@ -11,35 +11,41 @@ use super::{
     context::RequestContext,
     error::GatewayError,
     handle::Worker,
-    lease::SessionLease,
     routes::{RouteEntry, RouteTable},
 };
 use crate::{
     clock::Clock,
-    session::Session,
     upstream::{
-        AnswerBody, BodyLimits, Forwarding, RenderedIdentity, UpstreamError,
+        AnswerBody, BodyLimits, Forwarding, Lease, RenderedIdentity, UpstreamError,
         answer_headers::AnswerFacts, forward, headers::RequestFacts,
     },
 };
 
+/// Whom a request is from, and for how long.
+pub(super) struct Sender<'a> {
+    /// What the app is told.
+    pub(super) identity: &'a RenderedIdentity,
+    /// How long both bodies may stream, and the answer be waited for.
+    pub(super) lease: Arc<dyn Lease>,
+}
+
 impl Worker {
-    /// Passes a request on: of `person`, or of anybody where a rule says so.
+    /// Passes a request on: of `sender`, or of anybody where a rule says so.
     pub(super) async fn pass_on(
         &self,
         context: &RequestContext<'_>,
         table: &RouteTable,
         entry: &RouteEntry,
-        person: Option<(&RenderedIdentity, &Arc<Session>)>,
+        sender: Option<Sender<'_>>,
         request: Request<Incoming>,
     ) -> Result<Response<AnswerBody>, GatewayError> {
         let (clock, limits) = (self.clock(), self.limits());
         let facts = RequestFacts {
             forwarded_for: &context.client.forwarded_for,
             request_id: &context.id.header_value(),
-            identity: person.map(|(identity, _)| identity),
+            identity: sender.as_ref().map(|sender| sender.identity),
         };
-        let bytes = match person {
+        let bytes = match sender {
             Some(_) => limits.body_bytes,
             None => limits.public_body_bytes,
         };
@@ -48,35 +54,31 @@ impl Worker {
             target: &entry.target,
             removal: &table.removal,
             facts,
-            lease: person.map(|(_, session)| SessionLease::of(Arc::clone(session), clock.clone())),
+            lease: sender.as_ref().map(|sender| Arc::clone(&sender.lease)),
             body: BodyLimits {
                 idle: limits.body_idle,
                 bytes,
             },
             answer: AnswerFacts {
-                session_decided: person.is_some(),
+                session_decided: sender.is_some(),
                 hsts: self.hsts(),
             },
         };
-        let Some((_, session)) = person else {
+        let Some(Sender { lease, .. }) = sender else {
             return Ok(forward(request, forwarding).await?);
         };
         tokio::select! {
             biased;
             answer = forward(request, forwarding) => Ok(answer?),
-            () = over(session, clock) => Err(UpstreamError::LeaseOver.into()),
+            () = over(&*lease, clock) => Err(UpstreamError::LeaseOver.into()),
         }
     }
 }
 
-/// Ends with the session, within a second: also when a clock steps or somebody ends it.
-async fn over(session: &Session, clock: &Clock) {
-    loop {
-        let now = clock.now();
-        if !session.is_live(now) {
-            return;
-        }
-        let remaining = session.deadline().remaining(now);
+/// Ends with the lease, within a second: also when a clock steps or somebody ends a session.
+async fn over(lease: &dyn Lease, clock: &Clock) {
+    while lease.is_live() {
+        let remaining = lease.remaining();
         clock.sleep(remaining.min(Duration::from_secs(1))).await;
     }
 }

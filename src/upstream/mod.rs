@@ -36,7 +36,7 @@ pub use self::{
     error::{Blame, UpstreamError},
     forward::{Forwarding, forward},
     headers::HeaderRefusal,
-    identity_header::{RenderError, RenderedIdentity, render},
+    identity_header::{RenderError, RenderedIdentity, render, render_as},
     lease::Lease,
     removal::RemovalList,
     target::{RouteTarget, TargetError},
