@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod accepting;
 #[cfg(test)]
+mod bearer;
+#[cfg(test)]
 mod body_limits;
 #[cfg(test)]
 mod chaos;
