@@ -31,3 +31,7 @@ fuzz target="head" seconds="600":
 # the long form of tests/it/million_heads.rs
 million-heads:
     VESTIBULE_HEADS=1000000 cargo test --profile ci --locked --test it million_heads -- --nocapture
+
+# the long form of tests/it/restart/socket.rs
+restarts:
+    VESTIBULE_RESTARTS=100 cargo test --profile ci --locked --test it restarts_under_load -- --nocapture

@@ -9,11 +9,12 @@
 //! so, which is why setting the clock back never lengthens a session.
 
 use std::{
-    fmt,
+    fmt, fs,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 /// A point of wall-clock time, in milliseconds since 1970-01-01T00:00:00Z.
@@ -138,6 +139,41 @@ impl Deadline {
     }
 }
 
+/// How long the machine had been up at one moment, and since which start of it: what two processes,
+/// one after the other, can measure the time between them by, whatever is done to the wall clock.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Uptime {
+    /// Names the start of the machine.
+    boot: String,
+    /// Milliseconds since then, those that it slept included.
+    millis: u64,
+}
+
+impl Uptime {
+    /// How long it is from `earlier` to this one; `None` if the machine was started in between, or
+    /// somebody counts from elsewhere.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Option<Duration> {
+        if self.boot != earlier.boot {
+            return None;
+        }
+        let millis = self.millis.checked_sub(earlier.millis)?;
+        Some(Duration::from_millis(millis))
+    }
+
+    /// What Linux says; `None` where it does not.
+    fn of_the_system() -> Option<Self> {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let uptime = fs::read_to_string("/proc/uptime").ok()?;
+        let seconds: f64 = uptime.split(' ').next()?.parse().ok()?;
+        let millis = Duration::try_from_secs_f64(seconds).ok()?.as_millis();
+        Some(Self {
+            boot: boot.trim_end().to_owned(),
+            millis: u64::try_from(millis).ok()?,
+        })
+    }
+}
+
 /// The source of time that every part is handed; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Clock(Source);
@@ -177,6 +213,18 @@ impl Clock {
                 }),
                 monotonic: start.elapsed(),
             },
+        }
+    }
+
+    /// How long the machine has been up; `None` if the system does not say.
+    #[must_use]
+    pub fn uptime(&self) -> Option<Uptime> {
+        match &self.0 {
+            Source::Manual(manual) => Some(Uptime {
+                boot: "by hand".to_owned(),
+                millis: u64::try_from(manual.now().monotonic.as_millis()).unwrap_or(u64::MAX),
+            }),
+            Source::System { .. } => Uptime::of_the_system(),
         }
     }
 
@@ -310,6 +358,30 @@ mod tests {
             deadline.remaining(manual.now()),
             DAY.saturating_sub(Duration::from_mins(1))
         );
+    }
+
+    #[test]
+    fn the_machines_own_count_goes_on_whatever_the_wall_clock_does() {
+        // S-285
+        let manual = clock();
+        let before = manual.clock().uptime().unwrap();
+        manual.step_wall_back(DAY);
+        manual.advance(Duration::from_mins(5));
+        let after = manual.clock().uptime().unwrap();
+        assert_eq!(after.since(&before), Some(Duration::from_mins(5)));
+        assert_eq!(before.since(&after), None, "it counts from elsewhere now");
+        let other = Uptime {
+            boot: "another start".to_owned(),
+            ..after
+        };
+        assert_eq!(other.since(&before), None);
+    }
+
+    #[test]
+    fn the_system_says_how_long_it_has_been_up() {
+        let clock = Clock::system();
+        let before = clock.uptime().expect("Linux says so");
+        assert!(clock.uptime().unwrap().since(&before).is_some());
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -64,8 +65,27 @@ impl fmt::Display for PersonKey {
     }
 }
 
+/// What a session at a provider stands on, as a digest: a provider of the same name that stands on
+/// something else is another one.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Standing([u8; 32]);
+
+impl Standing {
+    /// The digest of everything it stands on.
+    #[must_use]
+    pub fn from_bytes(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+
+    /// The digest.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
 /// Which rules read the claims.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum ClaimRules {
     /// As Entra ID writes them: `tid`, `oid`, guests, `xms_edov`, group overage.
     Entra,
@@ -263,6 +283,18 @@ impl Identity {
             Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
             _ => None,
         }
+    }
+
+    /// The whole verified payload as JSON, to make the same identity from again.
+    #[must_use]
+    pub fn claims(&self) -> &str {
+        &self.claims
+    }
+
+    /// The rules its claims were read by.
+    #[must_use]
+    pub fn rules(&self) -> ClaimRules {
+        self.rules
     }
 
     /// The names of all claims that came, for the message that tells an operator what to choose.

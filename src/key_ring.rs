@@ -1,4 +1,5 @@
-//! The key ring: seals what a browser carries for us, and signs the tokens of our forms.
+//! The key ring: seals what a browser carries for us and what one process leaves to the next, and
+//! signs the tokens of our forms.
 //!
 //! The ring lies in the state folder (mode 0600 in a folder of mode 0700), so that a sign-in under
 //! way survives a restart. Whatever cannot be opened is one error without detail; nothing here may
@@ -21,6 +22,7 @@ use aws_lc_rs::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use crate::{
     clock::{Clock, Timestamp},
@@ -32,7 +34,8 @@ const ROTATE_AFTER: Duration = Duration::from_hours(30 * 24);
 /// How long what an older key sealed is still accepted; nothing sealed lives longer.
 const OLD_KEY_GRACE: Duration = Duration::from_hours(1);
 const FILE_NAME: &str = "keyring.json";
-const NONCE_BYTES: usize = 12;
+/// How long the nonce of something sealed is.
+pub const NONCE_BYTES: usize = 12;
 
 /// Why a sealed text was not opened.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
@@ -89,12 +92,15 @@ struct Key {
     created_at: Timestamp,
     seal: RandomizedNonceKey,
     sign: hmac::Key,
+    /// For files: what a browser brings is never opened with it.
+    store: RandomizedNonceKey,
 }
 
 /// Keys that seal and sign; behind one swap, so that they can be changed while requests use them.
 pub struct KeyRing {
     ring: ArcSwap<Ring>,
     clock: Clock,
+    is_kept: bool,
 }
 
 impl KeyRing {
@@ -105,12 +111,15 @@ impl KeyRing {
     #[must_use]
     pub fn open(state_dir: &Path, clock: Clock) -> (Self, Option<KeyRingError>) {
         let now = clock.now().wall;
-        let (ring, error) =
-            kept_in(state_dir, now).unwrap_or_else(|error| (Ring::in_memory(now), Some(error)));
+        let (ring, error, is_kept) = match kept_in(state_dir, now) {
+            Ok((ring, error)) => (ring, error, true),
+            Err(error) => (Ring::in_memory(now), Some(error), false),
+        };
         (
             Self {
                 ring: ArcSwap::from_pointee(ring),
                 clock,
+                is_kept,
             },
             error,
         )
@@ -123,7 +132,57 @@ impl KeyRing {
         Self {
             ring: ArcSwap::from_pointee(ring),
             clock,
+            is_kept: false,
         }
+    }
+
+    /// Whether it lies in the state folder, so that the next process has it as well.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.is_kept
+    }
+
+    /// What tells it from other rings.
+    #[must_use]
+    pub fn id(&self) -> [u8; 4] {
+        self.ring.load().id
+    }
+
+    /// Encrypts and authenticates a piece of a file in place; it opens for the same `bound` alone.
+    /// Returns the nonce, which has to be kept with it.
+    ///
+    /// # Panics
+    /// If `plain` is longer than 64 GiB, which nobody has in memory at once.
+    #[must_use]
+    pub fn seal_piece(&self, bound: &[u8], plain: &mut Vec<u8>) -> [u8; NONCE_BYTES] {
+        let nonce = self.ring.load().keys[0]
+            .store
+            .seal_in_place_append_tag(Aad::from(bound), plain)
+            .expect("AES-GCM-SIV seals anything shorter than 64 GiB");
+        *nonce.as_ref()
+    }
+
+    /// Opens what [`KeyRing::seal_piece`] made.
+    ///
+    /// # Errors
+    /// Returns [`OpenError::Invalid`] if it is not what was sealed, or was sealed for something else.
+    pub fn open_piece(
+        &self,
+        bound: &[u8],
+        nonce: [u8; NONCE_BYTES],
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        let ring = self.ring.load();
+        for key in ring.accepted(self.clock.now().wall) {
+            let nonce = Nonce::assume_unique_for_key(nonce);
+            let mut piece = Zeroizing::new(sealed.to_vec());
+            let opened = key.store.open_in_place(nonce, Aad::from(bound), &mut piece);
+            if let Ok(length) = opened.map(|plain| plain.len()) {
+                piece.truncate(length);
+                return Ok(piece);
+            }
+        }
+        Err(OpenError::Invalid)
     }
 
     /// Encrypts and authenticates `plain` for `purpose`, as base64url.
@@ -240,16 +299,19 @@ impl Ring {
 }
 
 impl Key {
-    /// Two independent keys, one to seal and one to sign, from 32 bytes (RFC 5869).
+    /// Three independent keys, one for each use, from 32 bytes (RFC 5869).
     fn new(bytes: [u8; 32], created_at: Timestamp) -> Self {
         let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"vestibule key ring").extract(&bytes);
-        let seal = RandomizedNonceKey::new(&AES_256_GCM_SIV, &derive(&root, b"seal"))
-            .expect("the key is as long as AES-256 wants it");
+        let sealing = |label| {
+            RandomizedNonceKey::new(&AES_256_GCM_SIV, &derive(&root, label))
+                .expect("the key is as long as AES-256 wants it")
+        };
         let sign = hmac::Key::new(hmac::HMAC_SHA256, &derive(&root, b"sign"));
         Self {
             created_at,
-            seal,
+            seal: sealing(b"seal"),
             sign,
+            store: sealing(b"store"),
         }
     }
 }
@@ -392,6 +454,38 @@ mod tests {
         for odd in ["", "A", "AAAA", "AAAAAAAAAAAAAAAAAAAAAAAA", "\u{e4}"] {
             assert!(ring.open_sealed("attempt", odd).is_err(), "{odd:?}");
         }
+    }
+
+    #[test]
+    fn a_piece_of_a_file_opens_for_what_it_is_bound_to_and_for_nothing_else() {
+        // S-048, S-060
+        let (ours, theirs) = (
+            KeyRing::in_memory(clock().clock()),
+            KeyRing::in_memory(clock().clock()),
+        );
+        let mut piece = b"sessions".to_vec();
+        let nonce = ours.seal_piece(b"first", &mut piece);
+        assert_eq!(
+            *ours.open_piece(b"first", nonce, &piece).unwrap(),
+            b"sessions"
+        );
+        assert!(ours.open_piece(b"second", nonce, &piece).is_err());
+        assert!(theirs.open_piece(b"first", nonce, &piece).is_err());
+        for bit in 0..piece.len() * 8 {
+            let mut altered = piece.clone();
+            altered[bit / 8] ^= 1 << (bit % 8);
+            assert!(
+                ours.open_piece(b"first", nonce, &altered).is_err(),
+                "bit {bit}"
+            );
+        }
+        assert!(ours.open_piece(b"first", nonce, b"").is_err());
+        // What a browser brings is sealed by another key, whatever the words around it.
+        let sealed = BASE64_URL_SAFE_NO_PAD
+            .decode(ours.seal("first", b"x").expose())
+            .unwrap();
+        let (nonce, body) = sealed[4..].split_first_chunk().unwrap();
+        assert!(ours.open_piece(b"first", *nonce, body).is_err());
     }
 
     #[test]

@@ -27,7 +27,8 @@
 //!     -> bearer (oidc/access_token) -> judged ---------------------+
 //!     -> authenticate -> judged (authorize, identity_header) ------+
 //!     -> passing_on -> upstream/forward: removal, headers, identity last -> client -> app
-//! and back: head_guard -> answer_headers -> record (access log) -> connection -> client
+//! and back: head_guard -> answer_headers -> body, with the record -> connection -> client
+//! its end, whichever it is: record -> count and access line
 //! ```
 //!
 //! A step hands on what the next one needs or ends the request; only the last one forwards. Nothing
@@ -38,7 +39,8 @@
 //!
 //! | module | its part | knows |
 //! |---|---|---|
-//! | [`cli`] | one file per verb | `app` |
+//! | [`cli`] | one file per verb | `app`, `demo` |
+//! | `demo` | the emulated tenant and two legacy apps; with the feature of that name | leaves only |
 //! | [`app`] | builds every part, starts and stops it | everything below |
 //! | [`gateway`] | the life of a request | `login`, `oidc`, `session`, `upstream`, `pages` |
 //! | [`login`] | the endpoints below `/.vestibule/` | `oidc`, `session`, `pages` |

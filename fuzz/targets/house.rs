@@ -26,7 +26,8 @@ use tokio::{
 use vestibule::{
     clock::{Clock, ManualClock, Timestamp},
     config::AccessLog,
-    gateway::{Gateway, HouseRules, Providers, RouteTable, Worker},
+    gateway::{Gateway, Providers, RouteTable, Worker},
+    identity::Standing,
     key_ring::KeyRing,
     listener::{Pressure, Shutdown, Terms, stream::serve_stream},
     login::Login,
@@ -156,6 +157,7 @@ pub struct House {
     clock: Clock,
     sessions: [SessionToken; 2],
     log: Log,
+    standing: Standing,
     _folder: TempDir,
 }
 
@@ -173,6 +175,7 @@ impl House {
         let log = Log::default();
         let apps = [WIKI, ADMIN].map(|app| runtime.block_on(run_app(app, log.clone())));
         let (folder, config) = configured(apps);
+        let standing = config.providers[0].standing();
         let providers: Providers = config
             .providers
             .iter()
@@ -187,10 +190,8 @@ impl House {
             Arc::new(KeyRing::in_memory(clock.clone())),
             clock.clone(),
             Arc::clone(&metrics),
-            config.session.max,
             runtime.handle().clone(),
         );
-        let hsts = http::HeaderValue::from_static("max-age=86400");
         let (access, _) = AccessWriter::to_stdout(AccessLog::Off);
         let gateway = Gateway::new(
             table,
@@ -199,11 +200,6 @@ impl House {
             clock.clone(),
             Arc::clone(&metrics),
             access,
-            HouseRules {
-                hsts: Some(hsts),
-                limits: config.limits.clone(),
-                trusted_proxies: config.listen.trusted_proxies.clone(),
-            },
         );
         let terms = Terms {
             limits: Arc::new(config.limits),
@@ -213,7 +209,7 @@ impl House {
         };
         let worker = runtime.block_on(async { Worker::new(Arc::new(gateway)) });
         Self {
-            sessions: [APP, OTHER].map(|host| session_of(host, &*store, &clock)),
+            sessions: [APP, OTHER].map(|host| session_of(host, standing, &*store, &clock)),
             runtime,
             worker,
             terms,
@@ -221,6 +217,7 @@ impl House {
             store,
             clock,
             log,
+            standing,
             _folder: folder,
         }
     }
@@ -279,7 +276,7 @@ impl House {
         for (token, host) in self.sessions.iter_mut().zip([APP, OTHER]) {
             let found = self.store.find(&token.key());
             if found.expect("the store is in memory").is_none() {
-                *token = session_of(host, &*self.store, &self.clock);
+                *token = session_of(host, self.standing, &*self.store, &self.clock);
             }
         }
     }

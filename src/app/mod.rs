@@ -3,13 +3,20 @@
 //!
 //! Nothing below knows this module; what has to be decided here is only who is handed what.
 
+mod changes;
+mod follow;
+mod handover;
+mod inherited;
 mod kept_up;
 mod open_files;
 mod prepare;
+mod reload;
 mod start;
 mod threads;
 
 pub use self::{
+    follow::LOOK_INTERVAL,
+    inherited::{InheritError, Inherited, Word, tell},
     prepare::{Prepared, Ready, prepare},
-    start::{Running, start},
+    start::{Running, start, start_with, start_with_access_log},
 };

@@ -8,9 +8,10 @@ const FILES_PER_CONNECTION: u64 = 2;
 /// Listeners, runtimes, logs, the state folder, providers.
 const FURTHER_FILES: u64 = 64;
 
-/// Raises the limit as far as it goes, and says so if that is too little for `connections`.
-pub(super) fn allow_for(connections: usize) {
-    let needed = files_needed(connections);
+/// Raises the limit as far as it goes, and says so if that is too little for `connections`, and for so
+/// many `beside` them that lead to no app.
+pub(super) fn allow_for(connections: usize, beside: usize) {
+    let needed = files_needed(connections, beside);
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(allowed) if allowed < needed => tracing::warn!(
             connections,
@@ -29,10 +30,11 @@ pub(super) fn allow_for(connections: usize) {
     }
 }
 
-fn files_needed(connections: usize) -> u64 {
-    u64::try_from(connections)
-        .unwrap_or(u64::MAX)
+fn files_needed(connections: usize, beside: usize) -> u64 {
+    let count = |connections| u64::try_from(connections).unwrap_or(u64::MAX);
+    count(connections)
         .saturating_mul(FILES_PER_CONNECTION)
+        .saturating_add(count(beside))
         .saturating_add(FURTHER_FILES)
 }
 
@@ -42,7 +44,8 @@ mod tests {
 
     #[test]
     fn a_connection_needs_a_file_on_each_side() {
-        assert_eq!(files_needed(10_000), 20_064);
-        assert_eq!(files_needed(usize::MAX), u64::MAX);
+        assert_eq!(files_needed(10_000, 0), 20_064);
+        assert_eq!(files_needed(10_000, 1_000), 21_064);
+        assert_eq!(files_needed(usize::MAX, 0), u64::MAX);
     }
 }

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use super::inherited::Inherited;
 use crate::{
     clock::Clock,
     config::{
@@ -12,6 +13,7 @@ use crate::{
         check,
         finding::{Finding, Place, Severity},
         load::load,
+        watch::Sources,
     },
     gateway::Providers,
     listener::certs::CertificateSet,
@@ -25,6 +27,23 @@ pub struct Prepared {
     pub findings: Vec<Finding>,
     /// What can be served; `None` if any finding is an error.
     pub ready: Option<Ready>,
+    /// The files that took part, or would have.
+    pub sources: Sources,
+}
+
+impl Prepared {
+    /// Nothing is served if an address was written that is not that of the socket handed over for it.
+    pub fn agree_with(&mut self, inherited: &Inherited, config_dir: &Path) {
+        let Some(ready) = &self.ready else {
+            return;
+        };
+        let findings = inherited.findings(&ready.config, config_dir);
+        if !findings.is_empty() {
+            self.ready = None;
+            self.findings.extend(findings);
+            self.findings.sort();
+        }
+    }
 }
 
 /// A configuration that can be served, with its certificates read.
@@ -67,7 +86,11 @@ pub fn prepare(config_dir: &Path, environment: &[(String, String)], clock: &Cloc
         }),
         _ => None,
     };
-    Prepared { findings, ready }
+    Prepared {
+        findings,
+        ready,
+        sources: loaded.sources,
+    }
 }
 
 /// Sets up every provider, and every other issuer whose access tokens count; what cannot be is a

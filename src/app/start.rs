@@ -6,33 +6,44 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
+    path::Path,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use anyhow::Context;
-use http::HeaderValue;
-use tokio::runtime::{Builder, Handle, Runtime};
+use arc_swap::ArcSwap;
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    sync::Notify,
+};
 use tracing_appender::non_blocking::WorkerGuard;
 
 use super::{
+    follow::{Follower, Origin},
+    handover::Handover,
+    inherited::Inherited,
     kept_up::{PAUSE, kept_up},
     open_files,
     prepare::Ready,
-    threads::{DataThread, serve_beside},
+    reload::{Fresh, InForce, Swaps},
+    threads::{DataThread, Reception, seats_beside, serve_beside},
 };
 use crate::{
     clock::Clock,
-    config::Config,
-    gateway::{Gateway, HouseRules, Providers, RouteTable},
-    key_ring::KeyRing,
+    config::{Config, watch::Sources},
+    gateway::{Gateway, Providers, RouteTable},
+    key_ring::{KeyRing, SharedKeyRing},
     listener::{
-        Entrance, Phase, Pressure, Room, Shutdown, Sockets, Terms, certs::Certificates, tls,
+        Doorstep, Entrance, Phase, Pressure, Room, Shutdown, Sockets, Terms, certs::Certificates,
+        expect_cuts, tls,
     },
-    login::Login,
+    login::{self, Login},
     oidc::ProviderStatus,
     ops::{Ops, ProviderLine},
     session::{MemoryStore, SessionStore},
@@ -42,20 +53,31 @@ use crate::{
 /// Threads of the runtime for sign-ins, providers and operators.
 const CONTROL_THREADS: usize = 2;
 
+/// How long a connection that came right before a stop has to say what it came for: the handshakes
+/// of TCP and TLS, over a long line. At most a quarter of the grace, most of which is for answers.
+const FIRST_WORD: Duration = Duration::from_secs(1);
+
 /// A vestibule that is serving.
 pub struct Running {
     https: SocketAddr,
     http: Option<SocketAddr>,
     ops: Option<SocketAddr>,
     store: Arc<dyn SessionStore>,
+    handover: Arc<Handover>,
     metrics: SharedMetrics,
     shutdown: Shutdown,
     /// The operators' listener ends last: it has to say that this is not ready any more.
     ops_shutdown: Shutdown,
-    grace: std::time::Duration,
+    grace: Duration,
     threads: Vec<thread::JoinHandle<()>>,
     control: Option<Runtime>,
+    /// What a reload replaces, until the files are followed.
+    in_force: Option<InForce>,
+    asked: Arc<Notify>,
+    clock: Clock,
     access_guard: Option<WorkerGuard>,
+    /// Open until the end, so that whoever connects meanwhile waits for the next process.
+    _inherited: Inherited,
 }
 
 /// Starts serving. Returns once every address is bound; a provider may still be unknown then.
@@ -64,64 +86,126 @@ pub struct Running {
 /// Returns an error if an address is taken, a thread cannot be started, or the trusted roots of a
 /// provider cannot be read.
 pub fn start(ready: Ready, clock: &Clock) -> anyhow::Result<Running> {
+    start_with(Inherited::default(), ready, clock)
+}
+
+/// The same on the sockets that were handed over; where there is none, an address is bound.
+///
+/// # Errors
+/// As [`start`]; also if there is neither a socket nor an address for HTTPS.
+pub fn start_with(inherited: Inherited, ready: Ready, clock: &Clock) -> anyhow::Result<Running> {
+    let access = AccessWriter::to_stdout(ready.config.log);
+    start_with_access_log(inherited, ready, clock, access)
+}
+
+/// The same with an access log that goes elsewhere than to standard output, and what writes out the
+/// rest of it at the end.
+///
+/// # Errors
+/// As [`start_with`].
+pub fn start_with_access_log(
+    inherited: Inherited,
+    ready: Ready,
+    clock: &Clock,
+    access: (AccessWriter, Option<WorkerGuard>),
+) -> anyhow::Result<Running> {
     let listen = &ready.config.listen;
-    let https = Sockets::bind(listen.https, listen.workers)?;
+    let https = sockets(inherited.https.as_ref(), listen.https, listen.workers)?.context(
+        "[listen] https has no address, and no socket for it was handed over by systemd",
+    )?;
     let address = https.address();
-    start_on(address, https.into_listeners(), ready, clock)
+    start_on(
+        address,
+        https.into_listeners(),
+        inherited,
+        ready,
+        clock,
+        access,
+    )
+}
+
+fn sockets(
+    inherited: Option<&TcpListener>,
+    address: Option<SocketAddr>,
+    count: usize,
+) -> anyhow::Result<Option<Sockets>> {
+    Ok(match (inherited, address) {
+        (Some(socket), _) => Some(Sockets::shared(socket, count)?),
+        (None, Some(address)) => Some(Sockets::bind(address, count)?),
+        (None, None) => None,
+    })
 }
 
 /// The same on sockets that are listening already, one for each data thread.
 fn start_on(
     https: SocketAddr,
     listeners: Vec<TcpListener>,
+    inherited: Inherited,
     ready: Ready,
     clock: &Clock,
+    (access, access_guard): (AccessWriter, Option<WorkerGuard>),
 ) -> anyhow::Result<Running> {
     let Ready {
         config,
         certificates,
         providers,
     } = ready;
-    open_files::allow_for(config.limits.connections);
-    let http = config
-        .listen
-        .http
-        .map(|address| Sockets::bind(address, 1))
-        .transpose()?;
-    let ops = config
-        .ops
-        .map(|address| Sockets::bind(address, 1))
-        .transpose()?;
+    let http = sockets(inherited.http.as_ref(), config.listen.http, 1)?;
+    let ops = sockets(inherited.ops.as_ref(), config.ops, 1)?;
+    let beside = usize::from(http.is_some()) + usize::from(ops.is_some());
+    let beside = beside * seats_beside(&config.limits);
+    open_files::allow_for(config.limits.connections, beside);
     let control = control_runtime()?;
     let shutdown = Shutdown::default();
     let crippled = Arc::new(AtomicBool::new(false));
     let metrics = Arc::new(Metrics::new(clock.clone()));
     let store = session_store(&config, clock, &metrics);
-    keep_fresh(&control, &providers, &metrics);
-    let (access, access_guard) = AccessWriter::to_stdout(config.log);
+    let fresh = Fresh::new(control.handle().clone(), Arc::clone(&metrics), &providers);
     metrics.watch(&access);
-    let gateway = {
-        let (clock, metrics) = (clock.clone(), Arc::clone(&metrics));
-        let parts = Parts {
-            clock,
-            metrics,
-            store: Arc::clone(&store),
-            providers: &providers,
-        };
-        Arc::new(parts.gateway(&config, access, control.handle())?)
+    expect_cuts(&metrics);
+    let key_ring = key_ring(&config, clock);
+    let handover = {
+        let (ring, store) = (Arc::clone(&key_ring), Arc::clone(&store));
+        Arc::new(Handover::new(&config, ring, clock.clone(), store))
     };
+    let parts = Parts {
+        clock: clock.clone(),
+        metrics: Arc::clone(&metrics),
+        store: Arc::clone(&store),
+        key_ring,
+        sign_ins: handover.sign_ins(),
+        providers: &providers,
+    };
+    let gateway = Arc::new(parts.gateway(&config, access, control.handle())?);
+    let certificates = Arc::new(Certificates::new(certificates));
+    let reception = reception(Arc::clone(&certificates), &config, clock)?;
+    let providers = Arc::new(ArcSwap::from_pointee(providers));
+    let swaps = Arc::new(Swaps {
+        gateway: Arc::clone(&gateway),
+        reception: Arc::clone(&reception),
+        certificates,
+        providers: Arc::clone(&providers),
+        metrics: Arc::clone(&metrics),
+        clock: clock.clone(),
+    });
+    let config = Arc::new(config);
     let mut running = Running {
         https,
         http: http.as_ref().map(Sockets::address),
         ops: ops.as_ref().map(Sockets::address),
         store: Arc::clone(&store),
+        handover: Arc::clone(&handover),
         metrics: Arc::clone(&metrics),
         shutdown: shutdown.clone(),
         ops_shutdown: Shutdown::default(),
         grace: config.listen.grace,
         threads: Vec::new(),
         control: None,
+        in_force: Some(InForce::new(swaps, Arc::clone(&config), fresh)),
+        asked: Arc::default(),
+        clock: clock.clone(),
         access_guard,
+        _inherited: inherited,
     };
     let terms = Terms {
         limits: Arc::new(config.limits.clone()),
@@ -131,7 +215,7 @@ fn start_on(
     };
     if let Some(sockets) = http {
         let redirect = gateway.redirect_to_https();
-        serve_beside(control.handle(), sockets, &terms, &redirect);
+        serve_beside(control.handle(), sockets, &terms, &reception, &redirect);
     }
     if let Some(sockets) = ops {
         let serving = {
@@ -143,18 +227,15 @@ fn start_on(
             shutdown: running.ops_shutdown.clone(),
             ..terms.clone()
         };
-        serve_beside(control.handle(), sockets, &terms, &service);
+        serve_beside(control.handle(), sockets, &terms, &reception, &service);
     }
     running.control = Some(control);
-    let acceptor =
-        tls::acceptor(Arc::new(Certificates::new(certificates))).context("failed to set up TLS")?;
-    let entrance = Entrance::new(acceptor, &config.listen, &config.limits, clock.clone());
-    let entrance = Arc::new(entrance);
     let room = Room::new(config.limits.connections, terms.pressure.clone());
+    handover.take_over();
     for (number, listener) in listeners.into_iter().enumerate() {
         let thread = DataThread {
             listener,
-            entrance: Arc::clone(&entrance),
+            reception: Arc::clone(&reception),
             gateway: Arc::clone(&gateway),
             room: room.clone(),
             terms: terms.clone(),
@@ -180,14 +261,18 @@ fn control_runtime() -> anyhow::Result<Runtime> {
         .context("failed to start the control runtime")
 }
 
-/// Each provider keeps itself fresh, and is waited for by nobody.
-fn keep_fresh(control: &Runtime, providers: &Providers, metrics: &SharedMetrics) {
-    for provider in providers.values() {
-        let provider = Arc::clone(provider);
-        let fresh = move || Arc::clone(&provider).keep_fresh();
-        let metrics = Arc::clone(metrics);
-        control.spawn(kept_up("keeping a provider fresh", metrics, PAUSE, fresh));
-    }
+/// What connections are received with at first.
+fn reception(
+    certificates: Arc<Certificates>,
+    config: &Config,
+    clock: &Clock,
+) -> anyhow::Result<Arc<ArcSwap<Reception>>> {
+    let acceptor = tls::acceptor(certificates).context("failed to set up TLS")?;
+    Ok(Arc::new(ArcSwap::from_pointee(Reception {
+        entrance: Entrance::new(acceptor, &config.listen, &config.limits, clock.clone()),
+        doorstep: Doorstep::new(&config.listen, &config.limits, clock.clone()),
+        limits: Arc::new(config.limits.clone()),
+    })))
 }
 
 fn session_store(config: &Config, clock: &Clock, metrics: &SharedMetrics) -> Arc<dyn SessionStore> {
@@ -199,11 +284,26 @@ fn session_store(config: &Config, clock: &Clock, metrics: &SharedMetrics) -> Arc
     ))
 }
 
+fn key_ring(config: &Config, clock: &Clock) -> SharedKeyRing {
+    let (key_ring, kept) = KeyRing::open(&config.state_dir, clock.clone());
+    if let Some(error) = kept {
+        let error = chain(&error);
+        tracing::warn!(
+            error,
+            "the key ring is not kept as it should be: sessions and sign-ins under way may be lost \
+             at a restart; make the state folder writable, or name another one as [state] dir"
+        );
+    }
+    Arc::new(key_ring)
+}
+
 /// What the gateway is made of.
 struct Parts<'a> {
     clock: Clock,
     metrics: SharedMetrics,
     store: Arc<dyn SessionStore>,
+    key_ring: SharedKeyRing,
+    sign_ins: Arc<login::Memory>,
     providers: &'a Providers,
 }
 
@@ -214,30 +314,16 @@ impl Parts<'_> {
         access: AccessWriter,
         control: &Handle,
     ) -> anyhow::Result<Gateway> {
-        let (key_ring, kept) = KeyRing::open(&config.state_dir, self.clock.clone());
-        if let Some(error) = kept {
-            let error = chain(&error);
-            tracing::warn!(
-                error,
-                "the key ring is not kept as it should be: sign-ins under way may be lost at a \
-                 restart; make the state folder writable, or name another one as [state] dir"
-            );
-        }
         let login = Login::new(
             Arc::clone(&self.store),
-            Arc::new(key_ring),
+            self.key_ring,
             self.clock.clone(),
             Arc::clone(&self.metrics),
-            config.session.max,
             control.clone(),
-        );
+        )
+        .with_memory(self.sign_ins);
         let table = RouteTable::new(config, self.providers, &self.metrics)
             .map_err(|route| anyhow::anyhow!("failed to build the route `{route}`"))?;
-        let hsts = config
-            .listen
-            .hsts
-            .map(|age| HeaderValue::try_from(format!("max-age={}", age.as_secs())))
-            .transpose()?;
         Ok(Gateway::new(
             table,
             login,
@@ -245,11 +331,6 @@ impl Parts<'_> {
             self.clock,
             self.metrics,
             access,
-            HouseRules {
-                hsts,
-                limits: config.limits.clone(),
-                trusted_proxies: config.listen.trusted_proxies.clone(),
-            },
         ))
     }
 }
@@ -257,10 +338,11 @@ impl Parts<'_> {
 fn ops_service(
     metrics: SharedMetrics,
     store: Arc<dyn SessionStore>,
-    providers: Providers,
+    providers: Arc<ArcSwap<Providers>>,
     serving: impl Fn() -> bool + Send + Sync + 'static,
 ) -> Ops {
     let providers = move || {
+        let providers = providers.load();
         let mut lines: Vec<_> = providers
             .values()
             .map(|provider| ProviderLine {
@@ -305,6 +387,39 @@ impl Running {
         self.metrics.text(self.store.live())
     }
 
+    /// Follows the files of the configuration from now on: looks at them that often, and brings into
+    /// force what changes. `sources` are the files that took part in what is in force, and
+    /// `environment` is what it was read with. Does nothing the second time.
+    pub fn follow(
+        &mut self,
+        config_dir: &Path,
+        environment: Vec<(String, String)>,
+        sources: Sources,
+        every: Duration,
+    ) {
+        let (Some(in_force), Some(control)) = (self.in_force.take(), &self.control) else {
+            return;
+        };
+        let origin = Origin {
+            config_dir: config_dir.to_owned(),
+            environment,
+        };
+        let metrics = Arc::clone(&self.metrics);
+        let shared = (self.shutdown.clone(), self.clock.clone(), metrics);
+        let asked = Arc::clone(&self.asked);
+        let follower = Follower::new(origin, sources, every, asked, in_force, shared);
+        let follow = move || Arc::clone(&follower).follow();
+        let metrics = Arc::clone(&self.metrics);
+        let what = "following the configuration";
+        control.spawn(kept_up(what, metrics, PAUSE, follow));
+    }
+
+    /// Has the files of the configuration read at once, if they are followed, whether they look
+    /// changed or not.
+    pub fn reload(&self) {
+        self.asked.notify_one();
+    }
+
     /// What ends everything at once, for a second signal while [`Running::stop`] waits.
     pub fn hard_stop(&self) -> impl FnOnce() + Send + 'static {
         let shutdown = self.shutdown.clone();
@@ -312,20 +427,35 @@ impl Running {
     }
 
     /// Stops softly: no new connections, idle ones close, what is under way has the grace period;
-    /// then everything ends. Returns when nothing runs any more.
+    /// then everything ends, and what outlives the process is left to the next one. Returns when
+    /// nothing runs any more.
     pub async fn stop(mut self) {
+        let mut grace = pin!(tokio::time::sleep(self.grace));
+        self.shutdown.advance_to(Phase::Closing);
+        tokio::select! {
+            () = self.shutdown.finished() => {}
+            () = self.shutdown.reached(Phase::Ended) => {}
+            () = tokio::time::sleep(FIRST_WORD.min(self.grace / 4)) => {}
+        }
         self.shutdown.advance_to(Phase::Draining);
         tokio::select! {
             () = self.shutdown.finished() => {}
             () = self.shutdown.reached(Phase::Ended) => {}
-            () = tokio::time::sleep(self.grace) => {
+            () = grace.as_mut() => {
                 tracing::warn!("the grace period is over: ending what is still under way");
             }
         }
         self.shutdown.advance_to(Phase::Ended);
         let threads = std::mem::take(&mut self.threads);
+        let handover = Arc::clone(&self.handover);
         let joined = tokio::task::spawn_blocking(move || {
-            threads.into_iter().all(|thread| thread.join().is_ok())
+            let mut joined = true;
+            for thread in threads {
+                joined &= thread.join().is_ok();
+            }
+            // No connection is left that could end a session, or begin one.
+            handover.hand_over();
+            joined
         });
         if !joined.await.unwrap_or(false) {
             tracing::error!("a data thread ended in a fault");
@@ -355,7 +485,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{app::prepare, clock::ManualClock};
+    use crate::{app::prepare, clock::ManualClock, config::AccessLog};
 
     fn write(file: &Path, text: &str) {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -421,8 +551,10 @@ mod tests {
         start_on(
             address,
             vec![first, listener],
+            Inherited::default(),
             ready(folder, &clock),
             &clock,
+            AccessWriter::to_stdout(AccessLog::Off),
         )
         .unwrap()
     }
@@ -440,7 +572,7 @@ mod tests {
                 break;
             }
             assert!(attempt < 1000, "{answer}");
-            thread::sleep(std::time::Duration::from_millis(10));
+            thread::sleep(Duration::from_millis(10));
         }
     }
 

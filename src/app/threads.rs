@@ -3,6 +3,7 @@
 //! Decides nothing about a request, and starts nothing that a stop does not end.
 
 use std::{
+    io,
     net::{SocketAddr, TcpListener},
     sync::{
         Arc,
@@ -12,25 +13,36 @@ use std::{
 };
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use tokio::{
     net::TcpStream,
     runtime::{Builder, Handle},
 };
 
 use crate::{
+    config::listener::Limits,
     gateway::{Gateway, RedirectToHttps, Worker},
     listener::{
-        Entrance, Phase, Pressure, Room, Sockets, Terms,
+        Doorstep, Entrance, Phase, Pressure, Room, Sockets, Terms,
         accept::accept,
-        connection::{serve_plain, serve_tls},
+        connection::{serve_in_clear, serve_plain, serve_tls},
+        contained,
     },
     ops::Ops,
 };
 
+/// What a connection is received with; swapped whole.
+pub(super) struct Reception {
+    pub(super) entrance: Entrance,
+    /// Of the listener that redirects to HTTPS.
+    pub(super) doorstep: Doorstep,
+    pub(super) limits: Arc<Limits>,
+}
+
 /// One thread that accepts, serves and forwards.
 pub(super) struct DataThread {
     pub(super) listener: TcpListener,
-    pub(super) entrance: Arc<Entrance>,
+    pub(super) reception: Arc<ArcSwap<Reception>>,
     pub(super) gateway: Arc<Gateway>,
     pub(super) room: Room,
     pub(super) terms: Terms,
@@ -56,55 +68,86 @@ impl DataThread {
     }
 
     async fn run(self) {
+        let (terms, crippled) = (self.terms.clone(), Arc::clone(&self.crippled));
+        attend(self.accept(), &terms, &crippled).await;
+    }
+
+    async fn accept(self) -> io::Result<()> {
         let Self {
             listener,
-            entrance,
+            reception,
             gateway,
             room,
             terms,
-            crippled,
+            crippled: _,
         } = self;
         let shutdown = terms.shutdown.clone();
         let worker = Worker::new(gateway);
         let serve = |stream, address| {
-            let (entrance, worker) = (Arc::clone(&entrance), Arc::clone(&worker));
-            let terms = terms.clone();
+            let (reception, worker) = (reception.load_full(), Arc::clone(&worker));
+            let terms = terms.with(&reception.limits);
             async move {
                 let make = |peer| worker.service(peer);
-                serve_tls(stream, address, &entrance, make, &terms).await;
+                serve_tls(stream, address, &reception.entrance, make, &terms).await;
             }
         };
-        if let Err(error) = accept(listener, room, shutdown.clone(), serve).await {
-            tracing::error!(%error, "a data thread stopped accepting connections");
-            crippled.store(true, Ordering::Release);
-        }
-        // What this thread has begun goes on here until it is done, or until the end.
-        tokio::select! {
-            () = shutdown.finished() => {}
-            () = shutdown.reached(Phase::Ended) => {}
-        }
+        accept(listener, room, shutdown, serve).await
     }
 }
 
+/// Keeps a thread until what it has begun is done, or until the end: also when it can no longer accept.
+async fn attend(
+    accepting: impl Future<Output = io::Result<()>>,
+    terms: &Terms,
+    crippled: &AtomicBool,
+) {
+    let accepted = contained("accepting on a data thread", &terms.metrics, accepting).await;
+    if let Some(Err(error)) = &accepted {
+        tracing::error!(%error, "a data thread stopped accepting connections");
+    }
+    if !matches!(accepted, Some(Ok(()))) {
+        crippled.store(true, Ordering::Release);
+    }
+    tokio::select! {
+        () = terms.shutdown.finished() => {}
+        () = terms.shutdown.reached(Phase::Ended) => {}
+    }
+}
+
+/// How many connections a listener without TLS has at the most: what asks there asks for little.
+pub(super) fn seats_beside(limits: &Limits) -> usize {
+    const MOST: usize = 1_000;
+    limits.connections.min(MOST)
+}
+
 /// Serves a listener without TLS on the control runtime; it has room and pressure of its own.
-pub(super) fn serve_beside<S>(control: &Handle, sockets: Sockets, terms: &Terms, service: &S)
-where
+pub(super) fn serve_beside<S>(
+    control: &Handle,
+    sockets: Sockets,
+    terms: &Terms,
+    reception: &Arc<ArcSwap<Reception>>,
+    service: &S,
+) where
     S: PlainService,
 {
     let terms = Terms {
         pressure: Pressure::default(),
         ..terms.clone()
     };
-    let room = Room::new(terms.limits.connections, terms.pressure.clone());
+    let room = Room::new(seats_beside(&terms.limits), terms.pressure.clone());
     for listener in sockets.into_listeners() {
         let (room, terms, service) = (room.clone(), terms.clone(), service.clone());
+        let reception = Arc::clone(reception);
         control.spawn(async move {
             let shutdown = terms.shutdown.clone();
             let serve = |stream, address| {
-                let (terms, service) = (terms.clone(), service.clone());
-                async move { service.serve(stream, address, terms).await }
+                let (reception, service) = (reception.load_full(), service.clone());
+                let terms = terms.with(&reception.limits);
+                async move { service.serve(stream, address, &reception, terms).await }
             };
-            if let Err(error) = accept(listener, room, shutdown.clone(), serve).await {
+            let accepting = accept(listener, room, shutdown, serve);
+            let accepting = contained("accepting without TLS", &terms.metrics, accepting);
+            if let Some(Err(error)) = accepting.await {
                 tracing::error!(%error, "a listener without TLS stopped accepting connections");
             }
         });
@@ -117,18 +160,60 @@ pub(super) trait PlainService: Clone + Send + Sync + 'static {
         self,
         stream: TcpStream,
         address: SocketAddr,
+        reception: &Reception,
         terms: Terms,
     ) -> impl Future<Output = ()> + Send;
 }
 
 impl PlainService for RedirectToHttps {
-    async fn serve(self, stream: TcpStream, address: SocketAddr, terms: Terms) {
-        serve_plain(stream, address, |_| self, &terms).await;
+    async fn serve(
+        self,
+        stream: TcpStream,
+        address: SocketAddr,
+        reception: &Reception,
+        terms: Terms,
+    ) {
+        let make = |peer| self.service(peer);
+        serve_in_clear(stream, address, &reception.doorstep, make, &terms).await;
     }
 }
 
 impl PlainService for Ops {
-    async fn serve(self, stream: TcpStream, address: SocketAddr, terms: Terms) {
+    async fn serve(self, stream: TcpStream, address: SocketAddr, _: &Reception, terms: Terms) {
         serve_plain(stream, address, |_| self, &terms).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::{clock::Clock, listener::Shutdown, telemetry::Metrics};
+
+    // S-268
+    #[tokio::test(start_paused = true)]
+    async fn a_data_thread_that_faults_while_it_accepts_is_counted_and_finishes_what_it_has() {
+        let terms = Terms {
+            limits: Arc::new(Limits::default()),
+            metrics: Arc::new(Metrics::new(Clock::system())),
+            shutdown: Shutdown::default(),
+            pressure: Pressure::default(),
+        };
+        let crippled = AtomicBool::new(false);
+        let under_way = terms.shutdown.token();
+        let faulty = async { panic!("on purpose") };
+        let mut attending = Box::pin(attend(faulty, &terms, &crippled));
+        let second = Duration::from_secs(1);
+        assert!(timeout(second, attending.as_mut()).await.is_err());
+        assert!(crippled.load(Ordering::Acquire), "the process is not ready");
+        let counted = terms.metrics.text(0);
+        assert!(counted.contains("vestibule_panics_total 1\n"), "{counted}");
+        terms.shutdown.advance_to(Phase::Draining);
+        assert!(timeout(second, attending.as_mut()).await.is_err());
+        drop(under_way);
+        timeout(second, attending).await.unwrap();
     }
 }

@@ -7,7 +7,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use tokio::runtime::Builder;
 
-use super::{Format, findings, serve::StopSignals};
+use super::{Format, findings, serve::Signals};
 use crate::{
     app,
     clock::Clock,
@@ -28,7 +28,7 @@ pub(super) fn run(port: u16, folder: Option<PathBuf>) -> ExitCode {
 }
 
 fn demonstrate(port: u16, folder: Option<PathBuf>) -> anyhow::Result<()> {
-    let stop = StopSignals::listen()?;
+    let stop = Signals::listen()?;
     let clock = Clock::system();
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
@@ -45,7 +45,7 @@ fn demonstrate(port: u16, folder: Option<PathBuf>) -> anyhow::Result<()> {
     served
 }
 
-fn serve(demo: &Demo, clock: &Clock, stop: StopSignals) -> anyhow::Result<()> {
+fn serve(demo: &Demo, clock: &Clock, stop: Signals) -> anyhow::Result<()> {
     // The environment of whoever tries the demo has no say in it.
     let prepared = app::prepare(demo.config_dir(), &[], clock);
     eprint!("{}", findings::render(&prepared.findings, Format::Text));

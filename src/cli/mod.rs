@@ -42,7 +42,8 @@ enum Verb {
         /// The port to serve HTTPS on; 0 takes any free one
         #[arg(long, default_value_t = 8443)]
         port: u16,
-        /// An empty or new folder for the demo's files; a temporary one by default, removed at the end
+        /// A new or empty folder for the demo's files, or one of an earlier demo; a temporary one by
+        /// default, removed at the end
         #[arg(long, value_name = "DIR")]
         folder: Option<PathBuf>,
     },
@@ -86,9 +87,10 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// The environment, as far as it is text.
+/// The variables that may be configuration, as far as they are text.
 fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| name.starts_with("VESTIBULE_"))
         .collect()
 }

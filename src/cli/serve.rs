@@ -9,15 +9,18 @@ use tokio::{
 
 use super::{Format, environment, findings};
 use crate::{
-    app::{self, Running},
+    app::{self, InheritError, Inherited, Running, Word},
     clock::Clock,
     telemetry::start_log,
 };
 
 /// Serves the configuration; nothing is served if anything in it is an error.
 pub(super) fn run(config: &Path) -> ExitCode {
+    let environment = environment();
+    // Before there is a second thread: it writes the environment.
+    let inherited = Inherited::take();
     let _log = start_log();
-    match serve(config) {
+    match serve(config, environment, inherited) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -26,28 +29,38 @@ pub(super) fn run(config: &Path) -> ExitCode {
     }
 }
 
-fn serve(config: &Path) -> anyhow::Result<ExitCode> {
-    let stop = StopSignals::listen()?;
+fn serve(
+    config: &Path,
+    environment: Vec<(String, String)>,
+    inherited: Result<Inherited, InheritError>,
+) -> anyhow::Result<ExitCode> {
+    let signals = Signals::listen()?.with_reload()?;
     let clock = Clock::system();
-    let prepared = app::prepare(config, &environment(), &clock);
+    let inherited = inherited?;
+    let mut prepared = app::prepare(config, &environment, &clock);
+    prepared.agree_with(&inherited, config);
     eprint!("{}", findings::render(&prepared.findings, Format::Text));
     let Some(ready) = prepared.ready else {
         eprintln!("nothing is served until the errors above are put right");
         return Ok(ExitCode::FAILURE);
     };
-    stop.await_with(app::start(ready, &clock)?);
+    let mut running = app::start_with(inherited, ready, &clock)?;
+    running.follow(config, environment, prepared.sources, app::LOOK_INTERVAL);
+    app::tell(Word::Ready);
+    signals.await_with(running);
     Ok(ExitCode::SUCCESS)
 }
 
-/// SIGTERM and SIGINT, listened for from the first moment on: one that comes while things start is
-/// obeyed when they have.
-pub(super) struct StopSignals {
+/// SIGTERM, SIGINT and perhaps SIGHUP, listened for from the first moment on: one that comes while
+/// things start is obeyed when they have.
+pub(super) struct Signals {
     runtime: Runtime,
     terminate: Signal,
     interrupt: Signal,
+    hangup: Option<Signal>,
 }
 
-impl StopSignals {
+impl Signals {
     /// Listens from now on.
     pub(super) fn listen() -> anyhow::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -59,7 +72,17 @@ impl StopSignals {
             runtime,
             terminate,
             interrupt,
+            hangup: None,
         })
+    }
+
+    /// Takes SIGHUP for the wish to reload, from now on; without, it ends the process.
+    pub(super) fn with_reload(mut self) -> anyhow::Result<Self> {
+        let context = self.runtime.enter();
+        let hangup = signal(SignalKind::hangup())?;
+        drop(context);
+        self.hangup = Some(hangup);
+        Ok(self)
     }
 
     /// Lets `running` run until a signal comes, then stops it softly; a second signal ends it at
@@ -69,9 +92,16 @@ impl StopSignals {
             runtime,
             mut terminate,
             mut interrupt,
+            mut hangup,
         } = self;
         runtime.block_on(async {
-            next(&mut terminate, &mut interrupt).await;
+            loop {
+                tokio::select! {
+                    () = next(&mut terminate, &mut interrupt) => break,
+                    () = received(hangup.as_mut()) => running.reload(),
+                }
+            }
+            app::tell(Word::Stopping);
             tracing::info!("stopping: requests under way may finish; a second signal ends them");
             let end_now = running.hard_stop();
             let again = tokio::spawn(async move {
@@ -89,5 +119,16 @@ async fn next(terminate: &mut Signal, interrupt: &mut Signal) {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+    }
+}
+
+/// Comes back when the signal does; never if nobody listens for it.
+async fn received(signal: Option<&mut Signal>) {
+    let heard = match signal {
+        Some(signal) => signal.recv().await,
+        None => None,
+    };
+    if heard.is_none() {
+        std::future::pending::<()>().await;
     }
 }

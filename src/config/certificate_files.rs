@@ -17,7 +17,12 @@ use super::{
     schema::RawTls,
     spans::KeyPath,
     values::{Fault, FilePath, Of},
+    watch::{Sources, listed},
 };
+
+const FOLDER: &str = "certs";
+const CERTIFICATE: &str = "crt";
+const KEY: &str = "key";
 
 /// The pairs to serve with; everything wrong with them is a finding.
 pub(super) fn resolve(
@@ -55,7 +60,7 @@ pub(super) fn resolve(
             pairs
         }
         None if document.is_faulty(&certificates) => Vec::new(),
-        None => in_folder(&base.join("certs"), findings),
+        None => in_folder(&base.join(FOLDER), findings),
     };
     for pair in &pairs {
         if is_world_readable(&pair.key_file) {
@@ -65,6 +70,19 @@ pub(super) fn resolve(
         }
     }
     TlsFiles { pairs }
+}
+
+/// The files that [`resolve`] would look for.
+pub(super) fn sources(raw: &RawTls, base: &Path, sources: &mut Sources) {
+    match &raw.certificates {
+        Some(listed) => {
+            let files = listed.iter().flat_map(|it| [&it.cert_file, &it.key_file]);
+            for Of(file) in files.flatten() {
+                sources.file(base.join(&file.0));
+            }
+        }
+        None => sources.folder(base.join(FOLDER), &[CERTIFICATE, KEY]),
+    }
 }
 
 /// Whether everybody on this machine may read the file; false where that cannot be told.
@@ -111,16 +129,14 @@ pub(super) fn reason(error: &io::Error) -> String {
 
 fn in_folder(folder: &Path, findings: &mut Vec<Finding>) -> Vec<CertificatePair> {
     const REMEDY: &str = "put NAME.crt and NAME.key there, or list the files in [tls] certificates";
-    let listed = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-    let entries = match listed {
-        Ok(entries) => entries,
+    let found = match listed(folder, &[CERTIFICATE, KEY]) {
+        Ok(found) => found,
         Err(error) => {
             let message = format!("cannot look for certificates: {}", reason(&error));
             findings.push(Finding::error(Place::file(folder), message, REMEDY));
             return Vec::new();
         }
     };
-    let found = entries.iter().map(fs::DirEntry::path).collect::<Vec<_>>();
     let named = halves(&found);
     let mut pairs = Vec::new();
     let mut any_dangles = false;
@@ -172,14 +188,12 @@ fn halves(found: &[PathBuf]) -> BTreeMap<OsString, (Option<PathBuf>, Option<Path
         let (Some(stem), Some(extension)) = (path.file_stem(), path.extension()) else {
             continue;
         };
-        if stem.as_encoded_bytes().starts_with(b".") {
-            continue;
-        }
         let mut name = stem.to_owned();
-        name.push(".crt");
-        if extension == "crt" {
+        name.push(".");
+        name.push(CERTIFICATE);
+        if extension == CERTIFICATE {
             named.entry(name).or_default().0 = Some(path.clone());
-        } else if extension == "key" {
+        } else if extension == KEY {
             named.entry(name).or_default().1 = Some(path.clone());
         }
     }

@@ -95,7 +95,7 @@ pub(super) fn between_routes(candidates: &[Candidate]) -> Vec<Finding> {
 pub(super) fn within_route(
     candidate: &Candidate,
     provider: Option<&Provider>,
-    listen: Option<&Listen>,
+    listen: &Listen,
 ) -> Vec<Finding> {
     let document = &candidate.document;
     let mut findings = Vec::new();
@@ -129,7 +129,7 @@ pub(super) fn within_route(
         );
         findings.push(document.error(&KeyPath::of(&["to"]), fault));
     }
-    if listen.is_some_and(|listen| is_own(to, listen)) {
+    if is_own(to, listen) {
         let fault = Fault::new(
             "the app's address is one vestibule itself listens on",
             "write the address of the app",
@@ -152,7 +152,7 @@ fn is_open_to_everyone(provider: &Provider) -> bool {
 fn is_own(to: &UpstreamAddress, listen: &Listen) -> bool {
     let host = to.host.trim_start_matches('[').trim_end_matches(']');
     let address = host.parse::<IpAddr>().ok();
-    let own = [Some(listen.https), listen.http];
+    let own = [listen.https, listen.http];
     own.iter().flatten().any(|own| {
         let same_host = address == Some(own.ip())
             || (is_loopback(&to.host) && (own.ip().is_unspecified() || own.ip().is_loopback()));

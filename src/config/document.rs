@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::{
     finding::{Finding, Place},
+    remedies,
     spans::{Content, KeyPath, Node, Step},
     values::Fault,
     walk,
@@ -183,7 +184,7 @@ impl Document {
                 findings.push(self.error(&swallowed, Fault::new(message, remedy)));
                 continue;
             }
-            let fault = Fault::new("the key is missing", walk::allowed(schema, &path));
+            let fault = Fault::new("the key is missing", remedies::allowed(schema, &path));
             findings.push(self.error(&path, fault));
         }
     }

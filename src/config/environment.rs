@@ -1,7 +1,8 @@
 //! The environment: which variables are configuration, and which key each of them sets.
 //!
 //! Only names with `__` behind `VESTIBULE_` are configuration; clusters inject other names that begin
-//! with `VESTIBULE_` (service links), and those are ignored. `VESTIBULE_ROUTE_<ID>__...` belongs to a
+//! with `VESTIBULE_` (service links), and those are ignored, with a warning where one looks like a key
+//! that was meant. `VESTIBULE_ROUTE_<ID>__...` belongs to a
 //! route. Keys are split at `__` and lower-cased; where a file has a key that differs only by case or
 //! by `-` and `.` against `_`, that key is meant. No value is ever shown from here.
 
@@ -34,6 +35,10 @@ pub(super) struct Environment {
     pub(super) main: Vec<Variable>,
     /// Those of routes, by the folded id.
     pub(super) routes: BTreeMap<String, Vec<Variable>>,
+    /// Whether somebody hands over sockets (`LISTEN_FDS`, `sd_listen_fds(3)`).
+    pub(super) hands_over_sockets: bool,
+    /// The names of others that begin alike.
+    pub(super) ignored: Vec<String>,
 }
 
 /// Sorts the variables; two that set the same key are an error.
@@ -43,10 +48,12 @@ pub(super) fn read(environment: &[(String, String)], findings: &mut Vec<Finding>
     let mut seen: BTreeMap<Vec<String>, &str> = BTreeMap::new();
     let mut found = Environment::default();
     for (name, value) in sorted {
-        let Some((first, rest)) = name
-            .strip_prefix(PREFIX)
-            .and_then(|key| key.split_once("__"))
-        else {
+        found.hands_over_sockets |= name == "LISTEN_FDS";
+        let Some(key) = name.strip_prefix(PREFIX) else {
+            continue;
+        };
+        let Some((first, rest)) = key.split_once("__") else {
+            found.ignored.push(name.clone());
             continue;
         };
         let rest = rest.split("__").map(str::to_ascii_lowercase);

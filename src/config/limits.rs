@@ -9,7 +9,8 @@ use super::{
     document::Document,
     finding::Finding,
     listener::Limits,
-    schema::{RawLimits, RawUpTo},
+    remedies,
+    schema::{self, RawLimits, RawUpTo},
     size::{self, Size, SizeOrOff},
     spans::KeyPath,
     values::{Fault, Of},
@@ -120,20 +121,14 @@ impl Section<'_> {
         if (least..=most).contains(&size.0) {
             return Some(size);
         }
-        let remedy = format!(
-            "write a size from \"{}\" to \"{}\"",
-            size::written(least),
-            size::written(most)
-        );
-        self.fault(key, Fault::new("the size is out of range", remedy));
+        self.out_of_range(key, "the size is out of range");
         None
     }
 
     fn wait(&mut self, key: &str, raw: Option<&Of<Duration>>, default: Duration) -> Duration {
         match raw.map(|raw| raw.0) {
             Some(wait) if !(SHORTEST_WAIT..=LONGEST_WAIT).contains(&wait) => {
-                let remedy = "write a duration from \"1s\" to \"1h\"";
-                self.fault(key, Fault::new("the duration is out of range", remedy));
+                self.out_of_range(key, "the duration is out of range");
                 default
             }
             written => written.unwrap_or(default),
@@ -158,9 +153,19 @@ impl Section<'_> {
                 size::written(limits.head_bytes as u64),
                 size::written(limits.target_bytes as u64),
             ),
-            "write target_bytes below head_bytes",
+            format!(
+                "write target_bytes below head_bytes, \"{}\"",
+                size::written(limits.head_bytes as u64 / 2)
+            ),
         );
         self.fault(key, fault);
+    }
+
+    fn out_of_range(&mut self, key: &str, message: &str) {
+        let path = KeyPath::of(&["limits", key]);
+        let remedy = remedies::allowed(&schema::main_file(), &path);
+        self.findings
+            .push(self.document.error(&path, Fault::new(message, remedy)));
     }
 
     fn fault(&mut self, key: &str, fault: Fault) {

@@ -20,8 +20,9 @@ pub const DEFAULT_HSTS: Duration = Duration::from_hours(24);
 /// `[listen]`, resolved.
 #[derive(Clone, Debug)]
 pub struct Listen {
-    /// The address that serves HTTPS. Port 0 asks the system for a free one.
-    pub https: SocketAddr,
+    /// The address that serves HTTPS; absent if a socket for it is to be inherited. Port 0 asks the
+    /// system for a free one.
+    pub https: Option<SocketAddr>,
     /// The address that redirects plain HTTP to HTTPS; off if absent.
     pub http: Option<SocketAddr>,
     /// Data threads: one per core by default; 1 to 1024.

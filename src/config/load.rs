@@ -5,7 +5,6 @@
 //! Nothing here may panic, whatever the files hold, or touch the network.
 
 use std::{
-    ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -21,6 +20,7 @@ use super::{
     finding::{Finding, Place, Severity},
     limits,
     listener::{Limits, Listen, TlsFiles},
+    near_variables::{NO_SUCH_ROUTE, Variables},
     providers::{self, Providers},
     route::{GroupAliases, Route},
     routes_file::{self, Candidate, Surroundings},
@@ -30,6 +30,7 @@ use super::{
     spans::{self, Content, KeyPath, Node},
     values::{Format as _, Name, folded},
     walk,
+    watch::{Sources, listed},
 };
 use crate::identity::RouteId;
 
@@ -44,10 +45,15 @@ pub struct Loaded {
     pub tls: TlsFiles,
     /// The routes that are clear in themselves, whatever else is wrong.
     pub routes: Vec<Route>,
+    /// Every file that took part, or would have: what has to change for anything here to change.
+    pub sources: Sources,
 }
 
 /// The largest file that is read: a route file of a thousand lines comes to a twentieth of it.
 const LARGEST_FILE_BYTES: u64 = 1024 * 1024;
+
+/// How the names of route files end.
+const ROUTE_FILES: &[&str] = &["toml"];
 
 /// Reads `config_dir/vestibule.toml` and `config_dir/routes.d/*.toml` with the environment given.
 ///
@@ -58,25 +64,25 @@ pub fn load(config_dir: &Path, environment: &[(String, String)]) -> Loaded {
     let mut findings = Vec::new();
     let environment = environment::read(environment, &mut findings);
     let base = base_of(config_dir);
-    let main = Main::read(config_dir, &base, &environment.main, &mut findings);
-    let candidates = routes(config_dir, &main, &environment, &mut findings);
+    let main = Main::read(config_dir, &base, &environment, &mut findings);
+    let (candidates, ids) = routes(config_dir, &main, &environment, &mut findings);
+    if Variables::are_wanted(&environment.ignored, &findings) {
+        let providers = main.providers.names.iter().map(|name| name.0.as_str());
+        Variables::of(providers, &ids).say_what_was_meant(&environment.ignored, &mut findings);
+    }
     findings.extend(check::between_routes(&candidates));
     for candidate in &candidates {
         let name = candidate.provider.as_ref();
         let mut resolved = main.providers.resolved.iter();
         let provider = resolved.find(|provider| Some(&provider.name) == name);
-        findings.extend(check::within_route(
-            candidate,
-            provider,
-            main.listen.as_ref(),
-        ));
+        findings.extend(check::within_route(candidate, provider, &main.listen));
     }
     findings.sort();
     findings.dedup();
     let is_refused = findings
         .iter()
         .any(|finding| finding.severity == Severity::Error);
-    let tls = main.tls.clone();
+    let (tls, sources) = (main.tls.clone(), main.sources.clone());
     let routes: Vec<_> = candidates
         .iter()
         .filter_map(|candidate| candidate.route.clone())
@@ -94,6 +100,7 @@ pub fn load(config_dir: &Path, environment: &[(String, String)]) -> Loaded {
         findings,
         tls,
         routes,
+        sources,
     }
 }
 
@@ -104,20 +111,21 @@ struct Main {
     layers: Vec<Layer>,
     /// Whether its text is known; without, nothing can be said to be missing.
     is_known: bool,
-    listen: Option<Listen>,
+    listen: Listen,
     limits: Option<Limits>,
     tls: TlsFiles,
     session: Option<SessionLimits>,
     state_dir: PathBuf,
     providers: Providers,
     aliases: GroupAliases,
+    sources: Sources,
 }
 
 impl Main {
     fn read(
         config_dir: &Path,
         base: &Path,
-        variables: &[Variable],
+        environment: &Environment,
         findings: &mut Vec<Finding>,
     ) -> Self {
         let schema = schema::main_file();
@@ -125,7 +133,7 @@ impl Main {
         let root = tree(&file, findings);
         let is_known = root.is_some();
         let mut layers = vec![defaults::main_file()];
-        layers.extend(written(&schema, file, root, variables, findings));
+        layers.extend(written(&schema, file, root, &environment.main, findings));
         let document = Document::of(layers.clone());
         let mut raw: RawMain = document.extract(findings);
         let mut main = Self {
@@ -136,6 +144,7 @@ impl Main {
             state_dir: sections::state_dir(&raw, base),
             providers: Providers::default(),
             aliases: GroupAliases::new(),
+            sources: sources(config_dir, base, &raw),
             layers,
             is_known,
             raw: RawMain::default(),
@@ -144,6 +153,9 @@ impl Main {
         if is_known {
             let document = &main.document;
             document.report_missing(&schema, findings);
+            if !environment.hands_over_sockets {
+                sections::address_is_written(document, &raw.listen, findings);
+            }
             sections::addresses_differ(document, &raw, findings);
             sections::fronts_are_named(document, &raw.listen, findings);
             main.limits = Some(limits::resolve(document, &raw.limits, findings));
@@ -168,7 +180,7 @@ impl Main {
         let mut routes = routes.collect::<Option<Vec<_>>>()?;
         routes.sort_by(|one, other| one.id.cmp(&other.id));
         Some(Config {
-            listen: self.listen?,
+            listen: self.listen,
             limits: self.limits?,
             tls: self.tls,
             state_dir: self.state_dir,
@@ -181,20 +193,31 @@ impl Main {
     }
 }
 
+/// What takes part, as far as the main file says.
+fn sources(config_dir: &Path, base: &Path, raw: &RawMain) -> Sources {
+    let mut sources = Sources::default();
+    sources.file(config_dir.join("vestibule.toml"));
+    sources.folder(config_dir.join("routes.d"), ROUTE_FILES);
+    certificate_files::sources(&raw.tls, base, &mut sources);
+    providers::sources(raw, base, &mut sources);
+    sources
+}
+
+/// What there is in `routes.d/`, and the id of each file.
 fn routes(
     config_dir: &Path,
     main: &Main,
     environment: &Environment,
     findings: &mut Vec<Finding>,
-) -> Vec<Candidate> {
+) -> (Vec<Candidate>, Vec<String>) {
     let folder = config_dir.join("routes.d");
-    let files = match route_files(&folder) {
+    let files = match listed(&folder, ROUTE_FILES) {
         Ok(files) => files,
         Err(error) => {
             let message = format!("cannot look for routes: {}", reason(&error));
             let remedy = "make the folder and put one file for each app into it";
             findings.push(Finding::error(Place::file(folder), message, remedy));
-            return Vec::new();
+            return Default::default();
         }
     };
     if files.is_empty() {
@@ -220,7 +243,7 @@ fn routes(
             continue;
         }
         for variable in variables {
-            let message = format!("no route has the id `{id}`");
+            let message = format!("{NO_SUCH_ROUTE} `{id}`");
             let remedy = format!("routes are: {}", ids.join(", "));
             findings.push(Finding::error(
                 environment::place(variable.name()),
@@ -229,7 +252,7 @@ fn routes(
             ));
         }
     }
-    candidates
+    (candidates, ids)
 }
 
 fn route(
@@ -364,20 +387,6 @@ fn text_of(file: &Path) -> Result<String, String> {
     }
     let bytes = fs::read(file).map_err(unreadable)?;
     String::from_utf8(bytes).map_err(|_| "cannot read the file: it is not UTF-8".to_owned())
-}
-
-/// Every `*.toml` that is not hidden, by name.
-fn route_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-        if !name.starts_with(b".") && path.extension() == Some(OsStr::new("toml")) {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 /// The id a file gives to its route, or its name.

@@ -9,6 +9,7 @@ pub mod bearer;
 mod certificate_files;
 pub mod check;
 mod defaults;
+pub mod difference;
 mod document;
 mod environment;
 pub mod finding;
@@ -17,12 +18,15 @@ pub mod listener;
 pub mod load;
 #[cfg(test)]
 mod load_tests;
+mod near;
+mod near_variables;
 mod network;
 mod path_pattern;
 pub mod plain_path;
 pub mod provider;
 mod provider_addresses;
 mod providers;
+mod remedies;
 pub mod route;
 mod routes_file;
 pub mod schema;
@@ -33,6 +37,7 @@ mod spans;
 mod template;
 mod values;
 mod walk;
+pub mod watch;
 
 pub use self::addresses::is_loopback;
 

@@ -50,7 +50,14 @@ fn check(network: IpNet) -> Result<(), Fault> {
             plain.to_string()
         };
         let message = format!("{} is IPv4 in its IPv6 form", shown_network(network));
-        return Err(Fault::new(message, format!("write \"{plain}\"")));
+        let remedy = match Network::parse(&plain) {
+            Ok(_) => format!("write \"{plain}\""),
+            Err(_) => {
+                "write IPv4 networks, those of the fronts alone: \"192.0.2.7\", \"10.0.0.0/8\""
+                    .to_owned()
+            }
+        };
+        return Err(Fault::new(message, remedy));
     }
     let shortest = match network {
         IpNet::V4(_) => SHORTEST_PREFIX_V4,
@@ -71,11 +78,10 @@ fn check(network: IpNet) -> Result<(), Fault> {
             "{network} names an address within the network {}",
             network.trunc()
         );
-        let remedy = format!(
-            "write \"{}\", or \"{}\" for that address alone",
-            network.trunc(),
-            network.addr()
-        );
+        let address = network.addr().to_canonical().to_string();
+        let alone = Network::parse(&address).map(|_| address);
+        let alone = alone.map(|address| format!(", or \"{address}\" for that address alone"));
+        let remedy = format!("write \"{}\"{}", network.trunc(), alone.unwrap_or_default());
         return Err(Fault::new(message, remedy));
     }
     Ok(())
@@ -152,6 +158,7 @@ mod tests {
             "0.0.0.0",
             "::",
             "::ffff:0.0.0.0/96",
+            "::ffff:0.0.0.0",
             "0.0.0.0/1",
             "128.0.0.0/1",
             "192.0.0.0/7",
@@ -169,6 +176,10 @@ mod tests {
             ("2001:db8::1/64", "2001:db8::/64", "\"2001:db8::1\""),
             ("::ffff:192.0.2.7", "IPv6 form", "\"192.0.2.7\""),
             ("::ffff:10.0.0.0/104", "IPv6 form", "\"10.0.0.0/8\""),
+            ("::ffff:0.0.0.0/96", "IPv6 form", "write IPv4 networks"),
+            ("::ffff:128.0.0.0/97", "IPv6 form", "write IPv4 networks"),
+            ("::ffff:0.0.0.0", "IPv6 form", "write IPv4 networks"),
+            ("::ffff:192.0.2.7/90", "::ffc0:0:0/90", "\"192.0.2.7\""),
         ] {
             let fault = Network::parse(text).unwrap_err();
             assert!(fault.message.contains(message), "{fault:?}");

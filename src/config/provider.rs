@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use openidconnect::core::CoreJwsSigningAlgorithm;
 use url::Url;
 
-use crate::{identity::ProviderName, secret::Secret};
+use crate::{
+    identity::{ProviderName, Standing},
+    secret::{Secret, digest_of},
+};
 
 /// One identity provider, resolved.
 #[derive(Clone, Debug)]
@@ -24,6 +27,33 @@ pub struct Provider {
     pub algorithms: Vec<CoreJwsSigningAlgorithm>,
     /// A PEM file of further roots to trust for this provider alone; absolute.
     pub ca_file: Option<PathBuf>,
+}
+
+impl Provider {
+    /// Whose word it is, as whom we ask for it, and whose people count: what a session stands on.
+    /// Secrets, scopes, algorithms and roots may change without a session's ending.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let client = self.client_id.as_bytes();
+        let digest = match &self.kind {
+            ProviderKind::Entra { authority, tenants } => {
+                let mut tenants = match tenants {
+                    Tenants::Single => Vec::new(),
+                    Tenants::Listed(tenants) => tenants.clone(),
+                };
+                tenants.sort();
+                let tenants = tenants.join(" ");
+                digest_of(&[
+                    b"entra",
+                    client,
+                    authority.as_str().as_bytes(),
+                    tenants.as_bytes(),
+                ])
+            }
+            ProviderKind::Oidc { issuer } => digest_of(&[b"oidc", client, issuer.as_bytes()]),
+        };
+        Standing::from_bytes(digest)
+    }
 }
 
 /// What a provider is.
@@ -50,4 +80,60 @@ pub enum Tenants {
     Single,
     /// These tenant ids (lower-case GUIDs) behind a template issuer.
     Listed(Vec<String>),
+}
+
+#[cfg(test)]
+mod tests {
+    use openidconnect::core::CoreJwsSigningAlgorithm;
+
+    use super::*;
+
+    fn entra(tenants: Tenants) -> Provider {
+        Provider {
+            name: ProviderName("entra".to_owned()),
+            kind: ProviderKind::Entra {
+                authority: "https://login.example/one/v2.0".parse().unwrap(),
+                tenants,
+            },
+            client_id: "client".to_owned(),
+            client_secret: Secret::new("one".to_owned()),
+            scopes: vec!["openid".to_owned()],
+            algorithms: vec![CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256],
+            ca_file: None,
+        }
+    }
+
+    #[test]
+    fn a_provider_is_the_same_as_long_as_its_word_and_its_people_are() {
+        let listed = |ids: &[&str]| {
+            entra(Tenants::Listed(
+                ids.iter().map(ToString::to_string).collect(),
+            ))
+        };
+        let first = listed(&["a", "b"]).standing();
+        let renewed = Provider {
+            client_secret: Secret::new("two".to_owned()),
+            scopes: vec!["openid".to_owned(), "email".to_owned()],
+            ..listed(&["b", "a"])
+        };
+        assert_eq!(renewed.standing(), first);
+        let other_client = Provider {
+            client_id: "another".to_owned(),
+            ..listed(&["a", "b"])
+        };
+        let other_issuer = Provider {
+            kind: ProviderKind::Oidc {
+                issuer: "https://login.example/one/v2.0".to_owned(),
+            },
+            ..listed(&["a", "b"])
+        };
+        for other in [
+            other_client,
+            other_issuer,
+            listed(&["a"]),
+            entra(Tenants::Single),
+        ] {
+            assert_ne!(other.standing(), first);
+        }
+    }
 }

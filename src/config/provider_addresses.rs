@@ -36,7 +36,8 @@ pub(super) struct Guid(pub(super) String);
 
 impl Format for Guid {
     const NAME: &'static str = "guid";
-    const ALLOWED: &'static str = "write it as 00000000-0000-0000-0000-000000000000";
+    const ALLOWED: &'static str =
+        "write an id as it stands there: \"00000000-0000-0000-0000-000000000000\"";
 
     fn parse(text: &str) -> Result<Self, Fault> {
         if is_guid(text) {

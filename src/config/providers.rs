@@ -21,6 +21,7 @@ use super::{
     schema::{RawKind, RawMain, RawProvider},
     spans::KeyPath,
     values::{Fault, Of, Word},
+    watch::Sources,
 };
 use crate::{identity::ProviderName, secret::Secret};
 
@@ -94,6 +95,17 @@ pub(super) fn resolve(
         }
     }
     providers
+}
+
+/// The files that [`resolve`] would read, and the roots that a provider's client will.
+pub(super) fn sources(raw: &RawMain, base: &Path, sources: &mut Sources) {
+    let entra = raw.entra.iter().map(|entra| &entra.0);
+    for provider in entra.chain(raw.idp.values()) {
+        let files = [&provider.client_secret_file, &provider.ca_file];
+        for Of(file) in files.into_iter().flatten() {
+            sources.file(base.join(&file.0));
+        }
+    }
 }
 
 struct One<'a> {

@@ -152,7 +152,7 @@ pub enum BrowserAnswer {
 }
 
 /// What the app is told about the person.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct IdentityRules {
     /// The first of these claims that is there is the user name.
     pub user_claims: Vec<String>,
@@ -174,7 +174,7 @@ pub enum GroupsSent {
 }
 
 /// One header the app gets.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct IdentityHeader {
     /// Its name.
     pub name: HeaderName,

@@ -10,6 +10,7 @@ use super::{
     bearer,
     document::Document,
     finding::Finding,
+    near::nearest,
     provider::{Provider, ProviderKind},
     provider_addresses::is_guid,
     providers::Providers,
@@ -22,7 +23,6 @@ use super::{
     spans::KeyPath,
     template::IdentityHeaderName,
     values::{Fault, Format as _, Of, Word, shown},
-    walk::nearest,
 };
 use crate::identity::{ProviderName, RouteId};
 

@@ -53,7 +53,7 @@ pub fn route_file() -> Value {
 /// `vestibule.toml`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(rename = "Main", extend("required" = ["listen"]))]
+#[schemars(rename = "Main")]
 pub(super) struct RawMain {
     /// Where to listen, and how.
     pub(super) listen: RawListen,
@@ -97,6 +97,7 @@ pub(super) struct RawState {
 pub(super) struct RawSession {
     /// From sign-in to the end, whatever happens in between, a duration, at most `"24h"`. Default:
     /// `"24h"`.
+    #[schemars(extend("formatMaximum" = "24h"))]
     pub(super) max: Option<Of<Duration>>,
     /// How many sessions are kept, 1 to 100000000; beyond that the least recently used ends.
     /// Default: 1000000.
@@ -119,6 +120,7 @@ pub(super) struct RawLog {
 #[schemars(rename = "Ops")]
 pub(super) struct RawOps {
     /// Where `/livez`, `/readyz` and `/metrics` are served, `"address:port"`. Default: nowhere.
+    #[schemars(extend("examples" = ["127.0.0.1:9090", "[::1]:9090"]))]
     pub(super) listen: Option<Of<SocketAddr>>,
 }
 

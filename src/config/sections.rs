@@ -17,11 +17,11 @@ use super::{
     values::Fault,
 };
 
-/// Resolves `[listen]`; `None` if it has no usable address.
-pub(super) fn listen(raw: &RawListen) -> Option<Listen> {
+/// Resolves `[listen]`.
+pub(super) fn listen(raw: &RawListen) -> Listen {
     let cores = || thread::available_parallelism().map_or(1, |cores| cores.get().min(1024));
-    Some(Listen {
-        https: raw.https.as_ref()?.0,
+    Listen {
+        https: raw.https.as_ref().map(|address| address.0),
         http: raw.http.as_ref().map(|address| address.0),
         workers: raw.workers.unwrap_or_else(cores),
         grace: raw.grace.as_ref().map_or(DEFAULT_GRACE, |grace| grace.0),
@@ -31,7 +31,23 @@ pub(super) fn listen(raw: &RawListen) -> Option<Listen> {
             .map_or(Some(DEFAULT_HSTS), |hsts| hsts.0.0),
         trusted_proxies: TrustedProxies(raw.trusted_proxies.iter().map(|of| of.0.0).collect()),
         proxy_protocol: raw.proxy_protocol,
-    })
+    }
+}
+
+/// Without an address it takes a socket that is handed over, which is known only once one is.
+pub(super) fn address_is_written(
+    document: &Document,
+    raw: &RawListen,
+    findings: &mut Vec<Finding>,
+) {
+    let https = KeyPath::of(&["listen", "https"]);
+    if raw.https.is_none() && !document.is_faulty(&https) {
+        let fault = Fault::new(
+            "the key is missing, and no socket is handed over here",
+            "write an address, \"0.0.0.0:443\", unless `serve` is started from a socket unit",
+        );
+        findings.push(document.warning(&https, fault));
+    }
 }
 
 /// Two listeners cannot have one address.

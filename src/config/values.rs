@@ -4,7 +4,12 @@
 //! extraction parses it, all three by the same function. Nothing here may read a file, and nothing
 //! that is a secret comes here.
 
-use std::{borrow::Cow, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use http::Method;
 use openidconnect::core::CoreJwsSigningAlgorithm;
@@ -200,8 +205,32 @@ impl Format for SocketAddr {
     fn parse(text: &str) -> Result<Self, Fault> {
         text.parse().map_err(|_| {
             let message = format!("{} is not an address to listen on", shown(text));
-            Fault::new(message, <Self as Format>::ALLOWED)
+            Fault::new(
+                message,
+                listening_at(text).unwrap_or_else(|| Self::ALLOWED.to_owned()),
+            )
         })
+    }
+}
+
+/// The address that somebody meant who wrote half of one.
+fn listening_at(text: &str) -> Option<String> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        let whole = SocketAddr::new(address, 8443);
+        return Some(format!("write the port too: \"{whole}\""));
+    }
+    let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+    let port: u16 = port.parse().ok()?;
+    let (here, everywhere) = (
+        format!("\"127.0.0.1:{port}\""),
+        format!("\"0.0.0.0:{port}\""),
+    );
+    match host {
+        "" | "*" => Some(format!(
+            "write {everywhere}, or {here} for this machine alone"
+        )),
+        "localhost" => Some(format!("names are not looked up: write {here}")),
+        _ => None,
     }
 }
 

@@ -9,7 +9,9 @@ use serde_json::Value;
 use super::{
     document::{Layer, Source},
     finding::Finding,
-    spans::{Content, KeyPath, Node, Step, Table, parse_value},
+    near,
+    remedies::{self, bounds, branches, found, is, strings, wanted, words, words_of},
+    spans::{Content, KeyPath, Node, Table, parse_value},
     values::{self, Fault, shown},
 };
 
@@ -28,7 +30,9 @@ pub(super) fn walk(
     let path = KeyPath::default();
     let dict = match &root.content {
         Content::Table(table) => {
-            let object = walk.branches(schema).into_iter().find(|b| is(b, "object"));
+            let object = branches(schema, schema)
+                .into_iter()
+                .find(|b| is(b, "object"));
             object.map(|object| walk.table(object, table, &path))
         }
         _ => None,
@@ -65,46 +69,6 @@ pub(super) fn missing(
     missing
 }
 
-/// What may be written for the key at this path of the schema; empty if nothing better is known.
-pub(super) fn allowed(schema: &Value, path: &KeyPath) -> String {
-    let walk = Walk {
-        root: schema,
-        from_variable: false,
-        faults: Vec::new(),
-    };
-    let mut at = vec![schema];
-    for step in &path.0 {
-        let Step::Key(key) = step else {
-            at = at
-                .iter()
-                .flat_map(|s| walk.branches(s))
-                .filter_map(|s| s.get("items"))
-                .collect();
-            continue;
-        };
-        at = at
-            .iter()
-            .flat_map(|schema| walk.branches(schema))
-            .filter_map(|object| {
-                let property = object.get("properties").and_then(|all| all.get(key));
-                property.or_else(|| object.get("additionalProperties"))
-            })
-            .collect();
-    }
-    let leaves: Vec<&Value> = at.iter().flat_map(|schema| walk.branches(schema)).collect();
-    remedy(&leaves)
-}
-
-/// The known key nearest to the one written, if it is near enough to be meant.
-pub(super) fn nearest<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let written = written.to_lowercase();
-    known
-        .map(|key| (strsim::damerau_levenshtein(&written, key), key))
-        .min()
-        .filter(|(distance, key)| *distance <= 1 + key.len() / 3)
-        .map(|(_, key)| key)
-}
-
 struct Found {
     path: KeyPath,
     at_key: bool,
@@ -119,7 +83,7 @@ struct Walk<'s> {
 
 impl<'s> Walk<'s> {
     fn value(&mut self, schema: &'s Value, node: &Node, path: &KeyPath) -> Option<Plain> {
-        let branches = self.branches(schema);
+        let branches = branches(self.root, schema);
         let wanted = match &node.content {
             Content::Text(text) if self.from_variable => as_wanted(&branches, text),
             _ => None,
@@ -137,7 +101,14 @@ impl<'s> Walk<'s> {
         match content {
             Content::Boolean(boolean) if of("boolean").is_some() => Some((*boolean).into()),
             Content::Integer(number) if of("integer").is_some() => {
-                self.integer(branches, of("integer")?, *number, path)
+                let (least, most) = bounds(of("integer")?);
+                let fitting = i64::try_from(*number).ok();
+                let fitting = fitting.filter(|number| (least..=most).contains(number));
+                if fitting.is_none() {
+                    let remedy = self.remedy(branches, path, content);
+                    self.fault(path, Fault::new("the number is out of range", remedy));
+                }
+                fitting.map(Plain::from)
             }
             Content::List(list) if of("array").is_some() => self.list(of("array")?, list, path),
             Content::Table(table) if of("object").is_some() => {
@@ -146,7 +117,8 @@ impl<'s> Walk<'s> {
             Content::Text(text) if of("string").is_some() => self.text(branches, text, path),
             _ => {
                 let message = format!("expected {}, found {}", wanted(branches), found(content));
-                self.fault(path, Fault::new(message, remedy(branches)))
+                let remedy = self.remedy(branches, path, content);
+                self.fault(path, Fault::new(message, remedy))
             }
         }
     }
@@ -160,23 +132,15 @@ impl<'s> Walk<'s> {
         for (key, node) in table {
             let path = path.key(key);
             let known = properties.and_then(|properties| properties.get(key));
-            if known.is_none() {
-                let name = schema
-                    .get("propertyNames")
-                    .and_then(|names| names.get("format"));
-                let fault = match (others, name.and_then(Value::as_str)) {
-                    (None, _) => Some(unknown_key(key, properties)),
-                    (Some(_), Some(format)) => values::check(format, key).and_then(Result::err),
-                    (Some(_), None) => None,
-                };
-                if let Some(fault) = fault {
-                    self.faults.push(Found {
-                        path,
-                        at_key: true,
-                        fault,
-                    });
-                    continue;
-                }
+            if known.is_none()
+                && let Some(fault) = self.foreign(schema, key, node, &path)
+            {
+                self.faults.push(Found {
+                    path,
+                    at_key: true,
+                    fault,
+                });
+                continue;
             }
             if let Some(value) = known
                 .or(others)
@@ -186,6 +150,30 @@ impl<'s> Walk<'s> {
             }
         }
         dict
+    }
+
+    /// What is wrong with a key that the table does not name itself.
+    fn foreign(&self, table: &'s Value, key: &str, node: &Node, path: &KeyPath) -> Option<Fault> {
+        let Some(others) = table
+            .get("additionalProperties")
+            .filter(|it| it.is_object())
+        else {
+            let known = table.get("properties").and_then(Value::as_object);
+            let top = Some(self.root).filter(|top| !self.from_variable && *top != table);
+            return Some(near::unknown_key(key, known, top));
+        };
+        let is_table = branches(self.root, others)
+            .iter()
+            .all(|it| is(it, "object"));
+        if is_table && node.table().is_none() {
+            let message = format!("expected a table, found {}", found(&node.content));
+            let above = KeyPath(path.0[..path.0.len().saturating_sub(1)].to_vec());
+            let remedy =
+                format!("write [{above}.NAME], with a name of your own, and this key below it");
+            return Some(Fault::new(message, remedy));
+        }
+        let names = table.get("propertyNames")?.get("format")?.as_str()?;
+        values::check(names, key).and_then(Result::err)
     }
 
     fn list(&mut self, schema: &'s Value, list: &[Node], path: &KeyPath) -> Option<Plain> {
@@ -207,23 +195,6 @@ impl<'s> Walk<'s> {
         values.map(Plain::from)
     }
 
-    fn integer(
-        &mut self,
-        branches: &[&'s Value],
-        schema: &Value,
-        number: i128,
-        path: &KeyPath,
-    ) -> Option<Plain> {
-        let (least, most) = bounds(schema);
-        match i64::try_from(number) {
-            Ok(number) if (least..=most).contains(&number) => Some(number.into()),
-            _ => {
-                let message = "the number is out of range";
-                self.fault(path, Fault::new(message, remedy(branches)))
-            }
-        }
-    }
-
     fn text(&mut self, branches: &[&'s Value], text: &str, path: &KeyPath) -> Option<Plain> {
         let texts = branches.iter().filter(|branch| is(branch, "string"));
         let free: Vec<_> = texts.filter(|branch| words(branch).is_empty()).collect();
@@ -236,7 +207,8 @@ impl<'s> Walk<'s> {
                 return Some(text.into());
             }
             let message = format!("{} is not known here", shown(text));
-            return self.fault(path, Fault::new(message, remedy(branches)));
+            let remedy = self.remedy(branches, path, &Content::Text(text.to_owned()));
+            return self.fault(path, Fault::new(message, remedy));
         };
         if schema.get("minLength").is_some() && text.is_empty() {
             return self.fault(
@@ -246,9 +218,21 @@ impl<'s> Walk<'s> {
         }
         let format = schema.get("format").and_then(Value::as_str);
         match format.and_then(|format| values::check(format, text)) {
-            Some(Err(fault)) => self.fault(path, fault),
+            Some(Err(mut fault)) => {
+                // The key may be narrower than its form.
+                let is_general = format.and_then(values::allowed) == Some(fault.remedy.as_str());
+                if is_general || schema.get("formatMaximum").is_some() {
+                    let content = Content::Text(text.to_owned());
+                    fault.remedy = self.remedy(branches, path, &content);
+                }
+                self.fault(path, fault)
+            }
             Some(Ok(())) | None => Some(text.into()),
         }
+    }
+
+    fn remedy(&self, branches: &[&'s Value], path: &KeyPath, written: &Content) -> String {
+        remedies::remedy(self.root, branches, path, Some(written))
     }
 
     fn fault(&mut self, path: &KeyPath, fault: Fault) -> Option<Plain> {
@@ -268,7 +252,10 @@ impl<'s> Walk<'s> {
         is_faulty: &dyn Fn(&KeyPath) -> bool,
         missing: &mut Vec<KeyPath>,
     ) {
-        let Some(schema) = self.branches(schema).into_iter().find(|b| is(b, "object")) else {
+        let Some(schema) = branches(self.root, schema)
+            .into_iter()
+            .find(|b| is(b, "object"))
+        else {
             return;
         };
         for key in strings(schema.get("required")) {
@@ -278,7 +265,7 @@ impl<'s> Walk<'s> {
             }
             let before = missing.len();
             let inner = schema.get("properties").and_then(|all| all.get(key));
-            if let Some(inner) = inner.filter(|inner| self.branches(inner).len() == 1) {
+            if let Some(inner) = inner.filter(|inner| branches(self.root, inner).len() == 1) {
                 self.required(inner, &Dict::new(), &path, is_faulty, missing);
             }
             if missing.len() == before {
@@ -305,7 +292,9 @@ impl<'s> Walk<'s> {
         match value {
             Plain::Dict(_, dict) => self.required(schema, dict, path, is_faulty, missing),
             Plain::Array(_, list) => {
-                let lists = self.branches(schema).into_iter().find(|b| is(b, "array"));
+                let lists = branches(self.root, schema)
+                    .into_iter()
+                    .find(|b| is(b, "array"));
                 if let Some(items) = lists.and_then(|list| list.get("items")) {
                     for (index, value) in list.iter().enumerate() {
                         self.required_in(items, value, &path.index(index), is_faulty, missing);
@@ -314,25 +303,6 @@ impl<'s> Walk<'s> {
             }
             _ => {}
         }
-    }
-
-    /// The alternatives of a schema, references followed; null is never written.
-    fn branches(&self, schema: &'s Value) -> Vec<&'s Value> {
-        if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
-            let name = reference.strip_prefix("#/$defs/").unwrap_or_default();
-            let target = self.root.get("$defs").and_then(|defs| defs.get(name));
-            return target.map_or_else(Vec::new, |target| self.branches(target));
-        }
-        for keyword in ["anyOf", "oneOf"] {
-            if let Some(alternatives) = schema.get(keyword).and_then(Value::as_array) {
-                return alternatives
-                    .iter()
-                    .flat_map(|alternative| self.branches(alternative))
-                    .filter(|branch| branch.get("type").is_none_or(|kind| kind != "null"))
-                    .collect();
-            }
-        }
-        vec![schema]
     }
 }
 
@@ -360,115 +330,4 @@ fn as_wanted(branches: &[&Value], text: &str) -> Option<Content> {
         return Some(Content::List(nodes.collect()));
     }
     value
-}
-
-fn unknown_key(key: &str, known: Option<&serde_json::Map<String, Value>>) -> Fault {
-    let known: Vec<&str> = known
-        .into_iter()
-        .flatten()
-        .map(|(key, _)| key.as_str())
-        .collect();
-    let remedy = match nearest(key, known.iter().copied()) {
-        Some(nearest) => format!("did you mean `{nearest}`?"),
-        None => format!("known here: {}", known.join(", ")),
-    };
-    Fault::new("unknown key", remedy)
-}
-
-fn is(schema: &Value, kind: &str) -> bool {
-    match schema.get("type") {
-        Some(Value::String(one)) => one == kind,
-        Some(Value::Array(several)) => several.iter().any(|one| one == kind),
-        _ => kind == "string" && !words(schema).is_empty(),
-    }
-}
-
-fn words(schema: &Value) -> Vec<&str> {
-    let one = schema.get("const").and_then(Value::as_str);
-    one.into_iter().chain(strings(schema.get("enum"))).collect()
-}
-
-fn words_of<'a>(branches: &[&'a Value]) -> Vec<&'a str> {
-    branches.iter().flat_map(|branch| words(branch)).collect()
-}
-
-fn strings(list: Option<&Value>) -> impl Iterator<Item = &str> {
-    list.and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-}
-
-fn wanted(branches: &[&Value]) -> String {
-    let names = [
-        ("string", "a text"),
-        ("integer", "a whole number"),
-        ("boolean", "true or false"),
-        ("array", "a list"),
-        ("object", "a table"),
-    ];
-    let wanted: Vec<&str> = names
-        .iter()
-        .filter(|(kind, _)| branches.iter().any(|branch| is(branch, kind)))
-        .map(|(_, name)| *name)
-        .collect();
-    wanted.join(" or ")
-}
-
-fn found(content: &Content) -> &'static str {
-    match content {
-        Content::Boolean(_) => "true or false",
-        Content::Date => "a date",
-        Content::Float | Content::Integer(_) => "a number",
-        Content::List(_) => "a list",
-        Content::Table(_) => "a table",
-        Content::Text(_) => "a text",
-    }
-}
-
-/// What may be written where these alternatives are.
-fn remedy(branches: &[&Value]) -> String {
-    let format = branches
-        .iter()
-        .find_map(|branch| branch.get("format").and_then(Value::as_str));
-    if let Some(allowed) = format.and_then(values::allowed) {
-        return allowed.to_owned();
-    }
-    let of = |kind: &'static str| branches.iter().filter(move |branch| is(branch, kind));
-    let numbers = of("integer").map(|branch| {
-        let (least, most) = bounds(branch);
-        format!("a whole number from {least} to {most}")
-    });
-    let booleans = of("boolean").map(|_| "true or false".to_owned());
-    let words = Some(one_of(&words_of(branches))).filter(|words| !words.is_empty());
-    let keys = of("object")
-        .filter_map(|branch| branch.get("properties").and_then(Value::as_object))
-        .flat_map(|properties| properties.keys().map(String::as_str))
-        .collect::<Vec<_>>();
-    let table = of("object").next();
-    let table = table.map(|_| format!("a table with {}", keys.join(", ")));
-    let forms: Vec<_> = numbers.chain(booleans).chain(words).chain(table).collect();
-    match forms.as_slice() {
-        [] if of("string").next().is_some() => "put it in quotes".to_owned(),
-        [] => String::new(),
-        forms => format!("write {}", forms.join(" or ")),
-    }
-}
-
-/// The least and the most that a whole number may be.
-fn bounds(schema: &Value) -> (i64, i64) {
-    let bound = |keyword: &str| schema.get(keyword).and_then(Value::as_i64);
-    (
-        bound("minimum").unwrap_or(i64::MIN),
-        bound("maximum").unwrap_or(i64::MAX),
-    )
-}
-
-/// `"a", "b" or "c"`.
-fn one_of(words: &[&str]) -> String {
-    match words {
-        [] => String::new(),
-        [only] => format!("\"{only}\""),
-        [first @ .., last] => format!("\"{}\" or \"{last}\"", first.join("\", \"")),
-    }
 }

@@ -1,18 +1,18 @@
 //! The folder `vestibule demo` runs from: the same files an operator would write.
 //!
-//! Nothing that exists is ever overwritten, and only the folder's owner can read what is written.
+//! Nothing that somebody else wrote is ever overwritten, and only the folder's owner can read what is written.
 
 use std::{
-    fs::{DirBuilder, OpenOptions},
-    io::{self, Write},
+    fs::DirBuilder,
+    io,
     net::SocketAddr,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
 use crate::secret::Secret;
 
-use super::certificate::IssuedCertificate;
+use super::{certificate::IssuedCertificate, folder};
 
 /// What has to be known before the files can be written.
 #[derive(Debug)]
@@ -44,24 +44,36 @@ pub struct Files {
     pub authority_file: PathBuf,
 }
 
-/// Writes everything into `folder`, which is made if need be.
+/// Writes everything into `folder`, which is made if need be; what a demo wrote there before goes.
 ///
 /// # Errors
-/// Returns why a folder or file could not be made; a file that exists already is such a reason.
+/// Returns why a folder or file could not be made. A folder that holds anything but a demo's files as
+/// they were written is such a reason.
 pub fn write(folder: &Path, settings: &FileSettings<'_>) -> io::Result<Files> {
-    make_folder(folder)?;
     let config_dir = folder.join("config");
+    let certificate = settings.certificate;
+    let (main, wiki, orders) = (
+        main_file(settings),
+        wiki_file(settings),
+        orders_file(settings),
+    );
+    let files = [
+        ("config/vestibule.toml", main.as_str()),
+        ("config/routes.d/wiki.toml", &wiki),
+        ("config/routes.d/orders.toml", &orders),
+        ("certs/demo.crt", &certificate.certificate_pem),
+        ("certs/demo.key", certificate.key_pem.expose()),
+        ("secrets/entra", settings.client_secret.expose()),
+        ("demo-authority.pem", settings.authority_pem),
+    ];
+    make_folder(folder)?;
+    folder::claim(folder, &files)?;
     for inner in ["config", "config/routes.d", "certs", "secrets"] {
         make_folder(&folder.join(inner))?;
     }
-    let write = |name: &str, text: &str| write_new(&folder.join(name), text);
-    write("config/vestibule.toml", &main_file(settings))?;
-    write("config/routes.d/wiki.toml", &wiki_file(settings))?;
-    write("config/routes.d/orders.toml", &orders_file(settings))?;
-    write("certs/demo.crt", &settings.certificate.certificate_pem)?;
-    write("certs/demo.key", settings.certificate.key_pem.expose())?;
-    write("secrets/entra", settings.client_secret.expose())?;
-    write("demo-authority.pem", settings.authority_pem)?;
+    for (name, text) in files {
+        folder::write_new(&folder.join(name), text)?;
+    }
     Ok(Files {
         config_dir,
         authority_file: folder.join("demo-authority.pem"),
@@ -73,27 +85,7 @@ fn make_folder(path: &Path) -> io::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .map_err(|error| named(&error, path))
-}
-
-fn write_new(path: &Path, text: &str) -> io::Result<()> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|error| named(&error, path))
-}
-
-/// The operating system's errors do not say which file they are about.
-fn named(error: &io::Error, path: &Path) -> io::Error {
-    if error.kind() == io::ErrorKind::AlreadyExists {
-        let path = path.display();
-        let text = format!("{path} is there already: name a folder that is empty or not there");
-        return io::Error::new(error.kind(), text);
-    }
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+        .map_err(|error| folder::named(&error, path))
 }
 
 // Every value below is a number, an address or a GUID: nothing that TOML would want escaped.
@@ -164,7 +156,7 @@ text    = "The order desk gives out the role Erp.User."
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt};
+    use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt};
 
     use toml::Table;
 
@@ -242,15 +234,78 @@ mod tests {
         }
     }
 
+    /// Every file below a folder, with its text.
+    fn everything(folder: &Path) -> BTreeMap<PathBuf, String> {
+        let mut found = BTreeMap::new();
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                found.extend(everything(&path));
+            } else {
+                let text = fs::read_to_string(&path).unwrap();
+                found.insert(path, text);
+            }
+        }
+        found
+    }
+
     #[test]
-    fn nothing_that_exists_is_overwritten() {
+    fn a_folder_that_holds_something_else_is_left_as_it_is() {
+        for name in [
+            "notes.txt",
+            "config/vestibule.toml",
+            ".hidden",
+            "state/keys",
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "mine").unwrap();
+            let before = everything(folder.path());
+            let refused = written(folder.path()).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+            assert!(refused.to_string().contains("is not empty"), "{refused}");
+            assert_eq!(everything(folder.path()), before);
+        }
+    }
+
+    #[test]
+    fn a_folder_of_the_demos_own_is_written_anew_beside_what_was_added() {
         let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("config")).unwrap();
-        fs::write(folder.path().join("config/vestibule.toml"), "mine").unwrap();
-        let refused = written(folder.path()).unwrap_err();
-        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
-        assert!(refused.to_string().contains("vestibule.toml"), "{refused}");
-        let kept = fs::read_to_string(folder.path().join("config/vestibule.toml")).unwrap();
-        assert_eq!(kept, "mine");
+        written(folder.path()).unwrap();
+        let before = everything(folder.path());
+        fs::remove_file(folder.path().join("certs/demo.key")).unwrap();
+        fs::write(folder.path().join("config/routes.d/mine.toml"), "mine").unwrap();
+        written(folder.path()).unwrap();
+        let mut after = everything(folder.path());
+        let mine = after.remove(&folder.path().join("config/routes.d/mine.toml"));
+        assert_eq!(mine.as_deref(), Some("mine"));
+        assert_eq!(after, before);
+    }
+
+    #[test]
+    fn a_file_that_was_changed_is_never_overwritten() {
+        for name in [
+            "config/vestibule.toml",
+            "secrets/entra",
+            "demo-authority.pem",
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            written(folder.path()).unwrap();
+            fs::write(folder.path().join(name), "mine").unwrap();
+            let before = everything(folder.path());
+            let refused = written(folder.path()).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+            let said = format!("{name} is not as the demo wrote it");
+            assert!(refused.to_string().contains(&said), "{refused}");
+            assert_eq!(everything(folder.path()), before);
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_a_file_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(written(file.path()).is_err());
+        assert_eq!(fs::read(file.path()).unwrap(), b"");
     }
 }

@@ -6,6 +6,7 @@
 pub mod apps;
 pub mod certificate;
 pub mod files;
+mod folder;
 mod introduction;
 mod run;
 mod server;

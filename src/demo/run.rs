@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_given_folder_stays_and_is_not_written_to_twice() {
+    async fn a_given_folder_stays_and_can_be_given_again() {
         let folder = tempfile::tempdir().unwrap();
         let given = DemoSettings {
             folder: Some(folder.path().to_owned()),
@@ -302,10 +302,18 @@ mod tests {
         let demo = Demo::prepare(given.clone()).await.unwrap();
         demo.stop().await;
         assert!(folder.path().join("config/vestibule.toml").is_file());
+        let written = folder.path().join("config/routes.d/wiki.toml");
+        let before = fs::read_to_string(&written).unwrap();
+        let demo = Demo::prepare(given.clone()).await.unwrap();
+        let anew = fs::read_to_string(&written).unwrap();
+        assert_ne!(anew, before, "every demo has ports of its own");
+        demo.stop().await;
+        fs::write(&written, "mine").unwrap();
         assert!(matches!(
             Demo::prepare(given).await,
             Err(DemoError::Files(_))
         ));
+        assert_eq!(fs::read_to_string(&written).unwrap(), "mine");
     }
 
     #[tokio::test]

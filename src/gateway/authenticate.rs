@@ -52,9 +52,7 @@ pub(super) fn authenticate(
     let Some(session) = store.find(&key)? else {
         return Ok(Authenticated::Nobody("unknown_session"));
     };
-    let of_this_host = session.authority() == &site.authority
-        && session.identity().provider() == site.relying_party.name();
-    if !of_this_host {
+    if !is_of(&session, site) {
         return Ok(Authenticated::Nobody("foreign_session"));
     }
     // Whatever the store says: the session's own end decides (S-056).
@@ -62,4 +60,12 @@ pub(super) fn authenticate(
         return Ok(Authenticated::Nobody("unknown_session"));
     }
     Ok(Authenticated::Session(session))
+}
+
+/// Whether a session counts on this host: it belongs to one host and one provider, and a provider that
+/// stands on something else now is another one.
+pub(super) fn is_of(session: &Session, site: &Site) -> bool {
+    session.authority() == &site.authority
+        && session.identity().provider() == site.relying_party.name()
+        && session.standing() == site.relying_party.standing()
 }

@@ -19,19 +19,18 @@ use hyper::body::Incoming;
 
 use super::{
     context::RequestContext,
-    error::{ForbiddenPerson, GatewayError},
+    error::{ForbiddenPerson, GatewayError, WhyForbidden},
     handle::{Outcome, Worker},
     judged::Judged,
-    lease::TokenLease,
-    passing_on::Sender,
-    record::Trace,
-    routes::{RouteEntry, RouteTable, Site},
+    lease::Sender,
+    record::Record,
+    routes::{RouteEntry, Site},
 };
 use crate::{
     config::{bearer::Bearer, plain_path::is_plain},
     identity::Identity,
     login::Answer,
-    oidc::{AccessTokenError, Holder, VerifiedToken},
+    oidc::{AccessTokenError, AccessTokens, Holder, IdTokenError, VerifiedToken},
     pages::{self, PageResponse, Problem},
     secret::Secret,
     telemetry::Decision,
@@ -56,6 +55,8 @@ pub(super) enum BearerRefusal {
     InsufficientScope,
     /// What follows the scheme is not one token.
     Malformed,
+    /// The rules that let the token in were taken back before the app answered.
+    NoLongerAllowed,
     /// The token does not stand up to its checks, or they cannot be made.
     Token(AccessTokenError),
     /// More than one `Authorization`.
@@ -76,7 +77,7 @@ pub(super) fn presented(
         return Ok(None);
     }
     let mut fields = headers.get_all(AUTHORIZATION).iter();
-    if !fields.any(is_bearer) || !is_plain(path) || site.also_judged(entry, path).next().is_some() {
+    if !fields.any(is_bearer) || !decides(site, entry, path) {
         return Ok(None);
     }
     let mut fields = headers.get_all(AUTHORIZATION).iter();
@@ -84,6 +85,26 @@ pub(super) fn presented(
         (Some(only), None) => token_in(only).map(Some),
         _ => Err(BearerRefusal::Twice),
     }
+}
+
+/// Whether a token that comes for this path is the route's business.
+fn decides(site: &Site, entry: &RouteEntry, path: &str) -> bool {
+    let is_alone = || site.also_judged(entry, path).next().is_none();
+    entry.bearer.is_some() && is_plain(path) && is_alone()
+}
+
+/// Whether a token that was let in before would be let in for this path by these rules, its end aside.
+pub(super) fn lets_in(
+    site: &Site,
+    entry: &RouteEntry,
+    path: &str,
+    verified: &VerifiedToken,
+) -> bool {
+    let takes = |tokens: &AccessTokens| tokens.would_take(verified);
+    decides(site, entry, path)
+        && entry.bearer.as_ref().is_some_and(takes)
+        && judged(entry, verified).allowed().is_ok()
+        && may_act(entry.route.bearer.as_ref(), verified)
 }
 
 /// Whether a field speaks of a bearer's token, however badly: the scheme without regard to case, and
@@ -131,22 +152,21 @@ impl Worker {
     /// Lets the sender of a token in, or ends the request.
     pub(super) async fn bring_in(
         &self,
-        context: &RequestContext<'_>,
-        table: &RouteTable,
+        context: &RequestContext,
         entry: &Arc<RouteEntry>,
         token: Secret,
         mut request: Request<Incoming>,
-        trace: &mut Trace,
+        record: &mut Record,
     ) -> Result<Outcome, GatewayError> {
         let Some(tokens) = &entry.bearer else {
             return Err(GatewayError::Internal);
         };
         let verified = tokens.verify(token.expose()).await;
         drop(token);
-        let verified = verified.map_err(BearerRefusal::Token)?;
-        let judged = judged(entry, &verified);
-        trace.user = judged.user().map(str::to_owned);
-        let identity = match &judged {
+        let verified = Arc::new(verified.map_err(BearerRefusal::Token)?);
+        let judged = Arc::new(judged(entry, &verified));
+        record.is_by(&judged);
+        let identity = match &*judged {
             Judged::Allowed(identity) => identity,
             Judged::Forbidden(who) => return Err(BearerRefusal::Forbidden(who.clone()).into()),
         };
@@ -154,20 +174,22 @@ impl Worker {
             return Err(BearerRefusal::InsufficientScope.into());
         }
         request.headers_mut().remove(AUTHORIZATION);
-        let sender = Sender {
-            identity,
-            lease: TokenLease::until(verified.until, self.clock().clone()),
-        };
-        let passed = self.pass_on(context, table, entry, Some(sender), request);
+        let sender = Some((identity, Sender::Token(Arc::clone(&verified))));
+        let passed = self.pass_on(context, &context.table, entry, sender, request);
         let answer = passed.await.map_err(|error| match error {
-            GatewayError::Upstream(UpstreamError::LeaseOver) => {
-                let over = crate::oidc::IdTokenError::Expired;
-                BearerRefusal::Token(over.into()).into()
-            }
+            GatewayError::Upstream(UpstreamError::LeaseOver) => self.over(&verified).into(),
             error => error,
         })?;
-        let answer = self.followed(context, entry, answer);
         Ok(Outcome::forwarded(answer, Decision::Allow, "bearer"))
+    }
+
+    /// Why what a token was let in for is over.
+    fn over(&self, verified: &VerifiedToken) -> BearerRefusal {
+        if verified.until.has_passed(self.clock().now()) {
+            BearerRefusal::Token(IdTokenError::Expired.into())
+        } else {
+            BearerRefusal::NoLongerAllowed
+        }
     }
 }
 
@@ -192,9 +214,26 @@ fn may_act(rules: Option<&Bearer>, verified: &VerifiedToken) -> bool {
 }
 
 impl BearerRefusal {
+    /// The words that are neither a token's nor about a person.
+    const REASONS: [&str; 4] = [
+        "insufficient_scope",
+        "malformed_authorization",
+        "no_longer_allowed",
+        "two_authorizations",
+    ];
+
+    /// Every word of a token that lets nobody in.
+    pub(super) fn reasons() -> impl Iterator<Item = &'static str> {
+        let of_tokens = AccessTokenError::REASONS.into_iter();
+        let of_people = WhyForbidden::REASONS.into_iter();
+        of_tokens.chain(of_people).chain(Self::REASONS)
+    }
+
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::Forbidden(_) | Self::InsufficientScope => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::InsufficientScope | Self::NoLongerAllowed => {
+                StatusCode::FORBIDDEN
+            }
             Self::Malformed | Self::Twice => StatusCode::BAD_REQUEST,
             Self::Token(AccessTokenError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Token(_) => StatusCode::UNAUTHORIZED,
@@ -206,6 +245,7 @@ impl BearerRefusal {
             Self::Forbidden(who) => who.why.reason(),
             Self::InsufficientScope => "insufficient_scope",
             Self::Malformed => "malformed_authorization",
+            Self::NoLongerAllowed => "no_longer_allowed",
             Self::Token(error) => error.reason(),
             Self::Twice => "two_authorizations",
         }
@@ -213,7 +253,9 @@ impl BearerRefusal {
 
     pub(super) fn decision(&self) -> Decision {
         match self {
-            Self::Forbidden(_) | Self::InsufficientScope => Decision::Forbid,
+            Self::Forbidden(_) | Self::InsufficientScope | Self::NoLongerAllowed => {
+                Decision::Forbid
+            }
             Self::Token(AccessTokenError::Unavailable(_)) => Decision::Unavailable,
             Self::Malformed | Self::Token(_) | Self::Twice => Decision::Refuse,
         }
@@ -226,6 +268,7 @@ impl BearerRefusal {
             status,
             title: status.canonical_reason().unwrap_or("Refused"),
             reason: self.reason(),
+            detail: None,
             request_id,
             login: None,
         });
@@ -243,7 +286,9 @@ impl BearerRefusal {
         match self {
             Self::InsufficientScope => Some("Bearer error=\"insufficient_scope\""),
             Self::Malformed | Self::Twice => Some("Bearer error=\"invalid_request\""),
-            Self::Forbidden(_) | Self::Token(AccessTokenError::Unavailable(_)) => None,
+            Self::Forbidden(_)
+            | Self::NoLongerAllowed
+            | Self::Token(AccessTokenError::Unavailable(_)) => None,
             Self::Token(_) => Some("Bearer error=\"invalid_token\""),
         }
     }
@@ -267,6 +312,14 @@ impl From<BearerRefusal> for GatewayError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::words::{assert_explained, words_in};
+
+    #[test]
+    fn every_word_is_listed_and_explained() {
+        let known = words_in(include_str!("bearer.rs"), "BearerRefusal", "reason");
+        assert_eq!(BearerRefusal::REASONS.as_slice(), known);
+        assert_explained(BearerRefusal::reasons().chain(["bearer"]));
+    }
 
     fn field(text: &str) -> HeaderValue {
         HeaderValue::from_bytes(text.as_bytes()).unwrap()

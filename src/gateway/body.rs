@@ -1,8 +1,9 @@
 //! The body of an answer: the app's, passed on piece by piece, or a page of ours.
+//!
+//! It carries the record of its request, which is told how the body went.
 
 use std::{
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -11,55 +12,34 @@ use http::{HeaderValue, Response, header::CONTENT_LENGTH};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 
-use super::{context::RequestId, failure::tell_of_app, routes::RouteEntry};
-use crate::{
-    telemetry::{SharedMetrics, chain},
-    upstream::{AnswerBody, error::BodyError},
-};
+use super::record::Record;
+use crate::upstream::{AnswerBody, error::BodyError};
 
-/// The body of an answer.
-pub enum GatewayBody {
-    /// The app's.
-    Answer(Followed),
-    /// Ours.
+/// The body of an answer, with the record of its request: when it is dropped, the exchange is over.
+pub struct GatewayBody {
+    source: Source,
+    record: Record,
+}
+
+/// Where the bytes of an answer come from.
+pub(super) enum Source {
+    /// The app.
+    Answer(AnswerBody),
+    /// A page of ours.
     Own(Full<Bytes>),
 }
 
-/// The body of an app's answer; if it fails by a fault of the app's, that is told once.
-pub struct Followed {
-    body: AnswerBody,
-    request_id: RequestId,
-    route: Arc<RouteEntry>,
-    metrics: SharedMetrics,
+impl GatewayBody {
+    pub(super) fn new(source: Source, record: Record) -> Self {
+        Self { source, record }
+    }
 }
 
-impl Followed {
-    pub(super) fn new(
-        body: AnswerBody,
-        request_id: RequestId,
-        route: Arc<RouteEntry>,
-        metrics: SharedMetrics,
-    ) -> Self {
-        Self {
-            body,
-            request_id,
-            route,
-            metrics,
-        }
-    }
-
-    fn tell(&self, error: &BodyError) {
-        let (route, request_id) = (self.route.route.id.0.as_str(), self.request_id.as_str());
-        if let Some(reason) = error.fault_of_app() {
-            tell_of_app(&self.metrics, Some(route), request_id, reason, error);
-        } else {
-            let error = chain(error);
-            tracing::debug!(
-                request_id,
-                route,
-                error,
-                "an answer was not passed on whole"
-            );
+impl Drop for GatewayBody {
+    fn drop(&mut self) {
+        // Whoever knows that nothing more comes need not have asked for it.
+        if self.source.is_end_stream() {
+            self.record.whole();
         }
     }
 }
@@ -68,16 +48,16 @@ impl Followed {
 ///
 /// Over HTTP/2 hyper sends whatever body an answer has, and clients take that for a broken stream.
 /// The app's answer to a HEAD has no body by itself.
-pub(super) fn head_only(response: Response<GatewayBody>) -> Response<GatewayBody> {
+pub(super) fn head_only(response: Response<Source>) -> Response<Source> {
     let (mut parts, body) = response.into_parts();
-    let GatewayBody::Own(own) = body else {
+    let Source::Own(own) = body else {
         return Response::from_parts(parts, body);
     };
     if let Some(length) = own.size_hint().exact() {
         let length = HeaderValue::from(length);
         parts.headers.insert(CONTENT_LENGTH, length);
     }
-    Response::from_parts(parts, GatewayBody::Own(Full::default()))
+    Response::from_parts(parts, Source::Own(Full::default()))
 }
 
 impl Body for GatewayBody {
@@ -88,15 +68,37 @@ impl Body for GatewayBody {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match self.get_mut() {
-            Self::Answer(followed) => {
-                let polled = Pin::new(&mut followed.body).poll_frame(context);
-                // Nothing comes behind a failure, so there is one at most.
-                if let Poll::Ready(Some(Err(error))) = &polled {
-                    followed.tell(error);
-                }
-                polled
-            }
+        let Self { source, record } = self.get_mut();
+        let polled = source.poll_frame(context);
+        match &polled {
+            Poll::Pending => {}
+            Poll::Ready(None) => record.whole(),
+            Poll::Ready(Some(Ok(frame))) => record.passed(frame.data_ref().map_or(0, Bytes::len)),
+            // Nothing comes behind a failure, so there is one at most.
+            Poll::Ready(Some(Err(error))) => record.broken_off(error),
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.source.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Answer(body) => body.size_hint(),
+            Source::Own(body) => body.size_hint(),
+        }
+    }
+}
+
+impl Source {
+    fn poll_frame(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Self::Answer(body) => Pin::new(body).poll_frame(context),
             Self::Own(body) => Pin::new(body)
                 .poll_frame(context)
                 .map_err(|never| match never {}),
@@ -105,15 +107,8 @@ impl Body for GatewayBody {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Answer(followed) => followed.body.is_end_stream(),
+            Self::Answer(body) => body.is_end_stream(),
             Self::Own(body) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Answer(followed) => followed.body.size_hint(),
-            Self::Own(body) => body.size_hint(),
         }
     }
 }

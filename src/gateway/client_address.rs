@@ -29,8 +29,8 @@ pub(super) struct Client {
 #[derive(Debug)]
 pub(super) struct Origin {
     peer: Client,
-    /// Whether it is believed when it says for whom it speaks.
-    is_trusted: bool,
+    /// Whether a front came and did not know for whom: it cannot be believed then.
+    is_unnamed: bool,
 }
 
 impl Client {
@@ -45,17 +45,18 @@ impl Client {
 }
 
 impl Origin {
-    pub(super) fn new(peer: &Peer, trusted: &TrustedProxies) -> Self {
-        let address = peer.address.ip();
+    pub(super) fn new(peer: &Peer) -> Self {
         Self {
-            peer: Client::of_peer(address),
-            is_trusted: !peer.unnamed && trusted.contains(address),
+            peer: Client::of_peer(peer.address.ip()),
+            is_unnamed: peer.unnamed,
         }
     }
 
     /// Who sent a request with these fields. Allocates nothing unless a front is believed.
     pub(super) fn client(&self, headers: &HeaderMap, trusted: &TrustedProxies) -> Client {
-        if !self.is_trusted || !headers.contains_key(X_FORWARDED_FOR) {
+        let may_be_believed = !self.is_unnamed && headers.contains_key(X_FORWARDED_FOR);
+        // Asked with each request: whom the operator believes may change while a connection lasts.
+        if !may_be_believed || !trusted.contains(self.peer.address) {
             return self.peer.clone();
         }
         let mut addresses = vec![self.peer.address];
@@ -128,7 +129,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(X_FORWARDED_FOR, HeaderValue::from_static("192.0.2.1"));
         for (unnamed, client) in [(false, "192.0.2.1"), (true, PEER)] {
-            let origin = Origin::new(&peer(unnamed), &trusted);
+            let origin = Origin::new(&peer(unnamed));
             let seen = origin.client(&headers, &trusted);
             assert_eq!(seen.address.to_string(), client);
         }
@@ -145,7 +146,7 @@ mod tests {
                 HeaderValue::from_bytes(line.as_bytes()).unwrap(),
             );
         }
-        let client = Origin::new(&peer(false), &trusted).client(&headers, &trusted);
+        let client = Origin::new(&peer(false)).client(&headers, &trusted);
         let list = client.forwarded_for.to_str().unwrap().to_owned();
         (client.address.to_string(), list)
     }

@@ -1,14 +1,15 @@
 //! What is known about a request from its first moment: its id, when it began, who sent it.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderValue};
 
 use super::{
     authenticate::Authenticated,
     client_address::Client,
+    house::HouseRules,
     page_view::Waiting,
-    routes::{RouteEntry, Site},
+    routes::{RouteEntry, RouteTable, Site},
 };
 use crate::{
     clock::{Clock, Moment},
@@ -50,23 +51,35 @@ impl fmt::Debug for RequestId {
 }
 
 /// What is known about a request from its first moment.
-#[derive(Debug)]
-pub(super) struct RequestContext<'a> {
+pub(super) struct RequestContext {
     pub(super) id: RequestId,
     pub(super) began: Moment,
-    pub(super) peer: &'a Peer,
+    pub(super) peer: Arc<Peer>,
     /// Who sent it, which a front may have said.
     pub(super) client: Client,
+    /// The configuration it goes by, whatever is swapped meanwhile.
+    pub(super) table: Arc<RouteTable>,
 }
 
-impl<'a> RequestContext<'a> {
-    pub(super) fn new(peer: &'a Peer, client: Client, clock: &Clock) -> Self {
+impl RequestContext {
+    pub(super) fn new(
+        peer: Arc<Peer>,
+        client: Client,
+        table: Arc<RouteTable>,
+        clock: &Clock,
+    ) -> Self {
         Self {
             id: RequestId::random(),
             began: clock.now(),
             peer,
             client,
+            table,
         }
+    }
+
+    /// What holds for it whatever its route.
+    pub(super) fn house(&self) -> &HouseRules {
+        &self.table.house
     }
 
     /// What a page needs to know about this request.
@@ -102,6 +115,7 @@ impl<'a> RequestContext<'a> {
             wants_page: waiting.wants_page(),
             page: self.page(Some(entry), Language::from_accept_language(headers)),
             now: self.began,
+            session_lifetime: self.house().session_lifetime,
             session: authenticated.session(),
         }
     }

@@ -45,6 +45,26 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
+    /// All of them.
+    pub(super) const ALL: [Self; 16] = [
+        Self::AmbiguousLength,
+        Self::Body,
+        Self::Coding,
+        Self::Expectation,
+        Self::FieldMalformed,
+        Self::HostMalformed,
+        Self::HostMissing,
+        Self::HostNotOfConnection,
+        Self::HostTwice,
+        Self::HostUnknown,
+        Self::HostsDiffer,
+        Self::Method,
+        Self::MethodMalformed,
+        Self::Scheme,
+        Self::Target,
+        Self::TargetLength,
+    ];
+
     pub(super) fn status(self) -> StatusCode {
         match self {
             Self::AmbiguousLength
@@ -81,7 +101,7 @@ impl Refusal {
             Self::HostUnknown => "unknown_host",
             Self::HostsDiffer => "hosts_differ",
             Self::Method => "method_refused",
-            Self::MethodMalformed => "malformed_method",
+            Self::MethodMalformed => HeadFault::MalformedMethod.reason(),
             Self::Scheme => "unknown_scheme",
             Self::Target => HeadFault::MalformedTarget.reason(),
             Self::TargetLength => HeadFault::TargetTooLong.reason(),
@@ -98,6 +118,8 @@ pub(super) enum GatewayError {
     Forbidden(ForbiddenPerson),
     /// A fault of ours.
     Internal,
+    /// There is nothing of this name below the reserved prefix.
+    NoEndpoint,
     /// The host is ours, but no route has this path.
     NoRoute,
     /// A method that an endpoint of ours does not know; these it does.
@@ -131,6 +153,17 @@ pub(super) enum WhyForbidden {
 }
 
 impl WhyForbidden {
+    /// All of its words.
+    pub(super) const REASONS: [&str; 7] = [
+        "denied",
+        "groups_unknown",
+        "guest",
+        "named_like_app",
+        "no_user_name",
+        "not_allowed",
+        "unrenderable_identity",
+    ];
+
     /// The word in log and problem.
     pub(super) fn reason(&self) -> &'static str {
         match self {
@@ -160,5 +193,27 @@ impl From<UpstreamError> for GatewayError {
 impl From<StoreError> for GatewayError {
     fn from(error: StoreError) -> Self {
         Self::StoreUnavailable(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::words::{assert_explained, variants_in, words_in};
+
+    const SOURCE: &str = include_str!("error.rs");
+
+    #[test]
+    fn every_refusal_is_listed_and_explained() {
+        let listed = Refusal::ALL.map(|refusal| format!("{refusal:?}"));
+        assert_eq!(listed.as_slice(), variants_in(SOURCE, "Refusal", "reason"));
+        assert_explained(Refusal::ALL.map(Refusal::reason));
+    }
+
+    #[test]
+    fn every_reason_to_keep_somebody_out_is_listed_and_explained() {
+        let known = words_in(SOURCE, "WhyForbidden", "reason");
+        assert_eq!(WhyForbidden::REASONS.as_slice(), known);
+        assert_explained(WhyForbidden::REASONS);
     }
 }

@@ -10,28 +10,55 @@ use super::{
     bearer::BearerRefusal,
     context::RequestContext,
     error::{GatewayError, Refusal, WhyForbidden},
-    handle::{Outcome, Worker},
-    record::{Seen, Trace},
+    handle::{Outcome, Seen, Worker},
+    record::Record,
     routes::RouteEntry,
 };
 use crate::{
+    head_guard::HeadFault,
     login::Answer,
     pages::{self, ForbiddenReason, Notice},
     reserved::{LOGIN, LOGOUT},
     telemetry::{Decision, Metrics, chain},
-    upstream::{Blame, UpstreamError},
+    upstream::{Blame, HeaderRefusal, UpstreamError},
 };
 
 /// What `Allow` says where a method is never forwarded; an app decides about the rest.
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 impl GatewayError {
+    /// The words that are neither a refusal's nor an upstream's, nor about a person.
+    const REASONS: [&str; 5] = [
+        "internal",
+        "method_refused",
+        "no_route",
+        "store_unavailable",
+        "unknown_endpoint",
+    ];
+
+    /// Every word of a request that is refused for what it is, or for its token.
+    pub(super) fn refusals() -> impl Iterator<Item = &'static str> {
+        let of_heads = HeadFault::ALL.into_iter().map(HeadFault::reason);
+        let of_requests = Refusal::ALL.into_iter().map(Refusal::reason);
+        let of_bodies = UpstreamError::DOWNSTREAM_REASONS.into_iter();
+        let own = Self::REASONS.into_iter();
+        let own = own.filter(|word| !["internal", "store_unavailable"].contains(word));
+        let of_fields = HeaderRefusal::ALL.into_iter().map(HeaderRefusal::reason);
+        of_heads
+            .chain(of_requests)
+            .chain(of_bodies)
+            .chain(of_fields)
+            .chain(own)
+            .chain(BearerRefusal::reasons())
+            .filter(|word| *word != HeadFault::Surplus.reason())
+    }
+
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::Bearer(refusal) => refusal.status(),
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::NoEndpoint | Self::NoRoute => StatusCode::NOT_FOUND,
             Self::OwnMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Refused(refusal) => refusal.status(),
             Self::StoreUnavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -44,6 +71,7 @@ impl GatewayError {
             Self::Bearer(refusal) => refusal.reason(),
             Self::Forbidden(person) => person.why.reason(),
             Self::Internal => "internal",
+            Self::NoEndpoint => "unknown_endpoint",
             Self::NoRoute => "no_route",
             Self::OwnMethod(_) => "method_refused",
             Self::Refused(refusal) => refusal.reason(),
@@ -52,11 +80,22 @@ impl GatewayError {
         }
     }
 
+    /// Which limit the request went beyond, for whoever set it.
+    fn detail(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused(Refusal::TargetLength) => HeadFault::TargetTooLong.detail(),
+            Self::Upstream(error) => error.detail(),
+            _ => None,
+        }
+    }
+
     fn decision(&self) -> Decision {
         match self {
             Self::Bearer(refusal) => refusal.decision(),
             Self::Forbidden(_) => Decision::Forbid,
-            Self::NoRoute | Self::OwnMethod(_) | Self::Refused(_) => Decision::Refuse,
+            Self::NoEndpoint | Self::NoRoute | Self::OwnMethod(_) | Self::Refused(_) => {
+                Decision::Refuse
+            }
             Self::Upstream(UpstreamError::LeaseOver) => Decision::Login,
             Self::Upstream(error) if error.blame() == Blame::Downstream => Decision::Refuse,
             Self::Internal | Self::StoreUnavailable(_) | Self::Upstream(_) => Decision::Unavailable,
@@ -71,7 +110,7 @@ impl GatewayError {
                 logout: LOGOUT,
             },
             Self::Internal => Notice::Internal,
-            Self::NoRoute => Notice::NotFound,
+            Self::NoEndpoint | Self::NoRoute => Notice::NotFound,
             Self::OwnMethod(allow) => Notice::MethodNotAllowed { allow },
             Self::Refused(Refusal::Method) => Notice::MethodNotAllowed { allow: METHODS },
             Self::Refused(Refusal::TargetLength) => Notice::AddressTooLong,
@@ -110,13 +149,13 @@ impl Worker {
     /// The answer to a request that ended early.
     pub(super) fn failed(
         &self,
-        context: &RequestContext<'_>,
+        context: &RequestContext,
         seen: &Seen,
-        trace: &Trace,
+        record: &Record,
         error: &GatewayError,
     ) -> Outcome {
-        self.log(context, trace, error);
-        let entry = trace.route.as_deref();
+        self.log(context, record, error);
+        let entry = record.route();
         // Nothing is told about a host that is not ours, or not this connection's.
         let status = error.status();
         let response = if status == StatusCode::MISDIRECTED_REQUEST {
@@ -126,23 +165,24 @@ impl Worker {
         } else {
             let wants_page = entry.is_some() && seen.waiting.wants_page();
             let page = context.page(entry, seen.language);
-            let (notice, reason) = (error.notice(entry), error.reason());
-            pages::tell_as(status, &notice, wants_page, reason, &page)
+            let said = (error.reason(), error.detail());
+            pages::tell_as(status, &error.notice(entry), wants_page, said, &page)
         };
-        self.own(Answer {
+        let answer = Answer {
             response,
             decision: error.decision(),
             reason: error.reason(),
-        })
+        };
+        Outcome::own(answer, context.house())
     }
 
-    fn log(&self, context: &RequestContext<'_>, trace: &Trace, error: &GatewayError) {
+    fn log(&self, context: &RequestContext, record: &Record, error: &GatewayError) {
         let is_bearer = matches!(error, GatewayError::Bearer(_));
         if is_bearer || error.decision() == Decision::Refuse {
             self.metrics().refused(error.reason());
         }
         let request_id = context.id.as_str();
-        let route = trace.route.as_ref().map(|entry| entry.route.id.0.as_str());
+        let route = record.route().map(|entry| entry.route.id.0.as_str());
         match error {
             GatewayError::Bearer(BearerRefusal::Token(error)) => {
                 let error = chain(error);
@@ -168,6 +208,7 @@ impl Worker {
             }
             GatewayError::Bearer(_)
             | GatewayError::Forbidden(_)
+            | GatewayError::NoEndpoint
             | GatewayError::NoRoute
             | GatewayError::OwnMethod(_)
             | GatewayError::Refused(_) => {}
@@ -193,4 +234,18 @@ pub(super) fn tell_of_app(
         error,
         "the app did not answer properly"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::words::{assert_explained, words_in};
+
+    #[test]
+    fn every_word_is_listed_and_explained() {
+        let known = words_in(include_str!("failure.rs"), "GatewayError", "reason");
+        assert_eq!(GatewayError::REASONS.as_slice(), known);
+        assert_explained(GatewayError::REASONS);
+        assert_explained(Decision::ALL.map(Decision::word));
+    }
 }

@@ -9,8 +9,8 @@ use std::{convert::Infallible, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, Uri, header::STRICT_TRANSPORT_SECURITY,
-    request::Parts, uri::PathAndQuery,
+    HeaderMap, Method, Request, Response, Uri, header::STRICT_TRANSPORT_SECURITY, request::Parts,
+    uri::PathAndQuery,
 };
 use http_body::Body;
 use hyper::{body::Incoming, service::Service};
@@ -18,26 +18,24 @@ use hyper::{body::Incoming, service::Service};
 use super::{
     authenticate::{Authenticated, authenticate},
     bearer,
-    body::{Followed, GatewayBody, head_only},
+    body::{GatewayBody, Source, head_only},
     client_address::Origin,
     context::RequestContext,
     error::{GatewayError, Refusal},
+    house::HouseRules,
     judged::Judged,
-    lease::SessionLease,
+    lease::Sender,
     page_view::Waiting,
-    passing_on::Sender,
-    record::{Seen, Trace},
-    redirect_to_https::RedirectToHttps,
+    record::Record,
+    redirect_to_https::{self, RedirectToHttps},
     routes::{RouteEntry, RouteTable, Site},
     target,
 };
 use crate::{
     clock::Clock,
-    config::{
-        listener::{Limits, TrustedProxies},
-        route::BrowserAnswer,
-    },
+    config::route::BrowserAnswer,
     login::{Answer, Login, return_to::ReturnTo},
+    pages::Language,
     peer::Peer,
     reserved::is_own_path,
     session::SessionStore,
@@ -53,18 +51,6 @@ pub struct Gateway {
     clock: Clock,
     metrics: SharedMetrics,
     access: AccessWriter,
-    rules: HouseRules,
-}
-
-/// What holds for every request, whatever its route.
-#[derive(Clone, Debug)]
-pub struct HouseRules {
-    /// Our `Strict-Transport-Security`; `None` sends none.
-    pub hsts: Option<HeaderValue>,
-    /// How much is taken from a client.
-    pub limits: Limits,
-    /// Fronts that are believed when they say for whom they speak.
-    pub trusted_proxies: TrustedProxies,
 }
 
 /// One data thread's gateway: what is shared, and connections to the apps of its own.
@@ -77,14 +63,31 @@ pub struct Worker {
 pub struct ConnectionService {
     pub(super) worker: Arc<Worker>,
     pub(super) peer: Arc<Peer>,
-    origin: Arc<Origin>,
+    origin: Origin,
 }
 
 /// An answer with what is said of it.
 pub(super) struct Outcome {
-    pub(super) response: Response<GatewayBody>,
+    pub(super) response: Response<Source>,
     pub(super) decision: Decision,
     pub(super) reason: &'static str,
+}
+
+/// What is still wanted of a request's head once it is on its way to the app.
+pub(super) struct Seen {
+    is_head: bool,
+    pub(super) waiting: Waiting,
+    pub(super) language: Language,
+}
+
+impl Seen {
+    fn of(parts: &Parts) -> Self {
+        Self {
+            is_head: parts.method == Method::HEAD,
+            waiting: Waiting::of(&parts.method, &parts.headers),
+            language: Language::from_accept_language(&parts.headers),
+        }
+    }
 }
 
 impl Gateway {
@@ -97,9 +100,11 @@ impl Gateway {
         clock: Clock,
         metrics: SharedMetrics,
         access: AccessWriter,
-        rules: HouseRules,
     ) -> Self {
         let table = Arc::new(ArcSwap::from_pointee(table));
+        for word in GatewayError::refusals() {
+            metrics.expect_refusal(word);
+        }
         Self {
             table,
             login,
@@ -107,14 +112,24 @@ impl Gateway {
             clock,
             metrics,
             access,
-            rules,
         }
+    }
+
+    /// Goes by `table` from now on. Requests that have begun keep the one they began with; what
+    /// streams is judged by this one.
+    pub fn swap(&self, table: RouteTable) {
+        self.table.store(Arc::new(table));
     }
 
     /// The service of the listener without TLS.
     #[must_use]
     pub fn redirect_to_https(&self) -> RedirectToHttps {
-        RedirectToHttps::new(Arc::clone(&self.table), self.rules.limits.target_bytes)
+        RedirectToHttps::new(redirect_to_https::Shared {
+            table: Arc::clone(&self.table),
+            clock: self.clock.clone(),
+            metrics: Arc::clone(&self.metrics),
+            access: self.access.clone(),
+        })
     }
 }
 
@@ -129,10 +144,9 @@ impl Worker {
     /// The service of one connection.
     #[must_use]
     pub fn service(self: &Arc<Self>, peer: Peer) -> ConnectionService {
-        let origin = Origin::new(&peer, &self.gateway.rules.trusted_proxies);
         ConnectionService {
             worker: Arc::clone(self),
-            origin: Arc::new(origin),
+            origin: Origin::new(&peer),
             peer: Arc::new(peer),
         }
     }
@@ -153,12 +167,9 @@ impl Worker {
         &self.gateway.clock
     }
 
-    pub(super) fn hsts(&self) -> Option<&HeaderValue> {
-        self.gateway.rules.hsts.as_ref()
-    }
-
-    pub(super) fn limits(&self) -> &Limits {
-        &self.gateway.rules.limits
+    /// The table in force, to be swapped at any time.
+    pub(super) fn tables(&self) -> &Arc<ArcSwap<RouteTable>> {
+        &self.gateway.table
     }
 
     pub(super) fn upstream(&self) -> &UpstreamClient {
@@ -172,53 +183,55 @@ impl Worker {
     /// Answers a request, whatever happens on the way.
     async fn handle(
         &self,
-        peer: &Peer,
-        origin: &Origin,
-        request: Request<Incoming>,
+        context: RequestContext,
+        parts: Parts,
+        body: Incoming,
+        mut record: Record,
     ) -> Response<GatewayBody> {
-        let (parts, body) = request.into_parts();
-        let client = origin.client(&parts.headers, &self.gateway.rules.trusted_proxies);
-        let context = RequestContext::new(peer, client, self.clock());
         let seen = Seen::of(&parts);
-        let mut trace = Trace::default();
         // A fault in one request is a fault of one request.
-        let steps = AssertUnwindSafe(self.steps(&context, parts, body, &mut trace)).catch_unwind();
+        let steps = AssertUnwindSafe(self.steps(&context, parts, body, &mut record)).catch_unwind();
         let outcome = match steps.await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(error)) => self.failed(&context, &seen, &trace, &error),
+            Ok(Err(error)) => self.failed(&context, &seen, &record, &error),
             Err(_) => {
                 self.gateway.metrics.panicked();
-                self.failed(&context, &seen, &trace, &GatewayError::Internal)
+                self.failed(&context, &seen, &record, &GatewayError::Internal)
             }
         };
-        self.record(&context, &seen, &trace, &outcome);
-        if seen.method == Method::HEAD {
-            return head_only(outcome.response);
+        let Outcome {
+            mut response,
+            decision,
+            reason,
+        } = outcome;
+        if seen.is_head {
+            response = head_only(response);
         }
-        outcome.response
+        record.answered(decision, reason, response.status());
+        response.map(|source| GatewayBody::new(source, record))
     }
 
     /// The steps, in order.
     async fn steps(
         &self,
-        context: &RequestContext<'_>,
+        context: &RequestContext,
         parts: Parts,
         body: Incoming,
-        trace: &mut Trace,
+        record: &mut Record,
     ) -> Result<Outcome, GatewayError> {
-        let table = self.gateway.table.load_full();
         target::check_method(&parts.method)?;
-        let site = site_of(&table, context.peer, &parts.uri, &parts.headers)?;
+        let table = &*context.table;
+        let site = site_of(table, &context.peer, &parts.uri, &parts.headers)?;
         // Until the path is judged, what is said is said in the name of the host.
-        trace.route = Some(Arc::clone(site.widest_route()));
-        target::check(&parts, self.limits().target_bytes)?;
+        record.is_of(site.widest_route());
+        target::check(&parts, context.house().limits.target_bytes)?;
         let path = parts.uri.path();
         if is_own_path(path) {
-            let answer = self.answer_own(context, &table, site, &parts, body).await?;
-            return Ok(self.own(answer));
+            let answer = self.answer_own(context, table, site, &parts, body).await?;
+            return Ok(Outcome::own(answer, context.house()));
         }
         let entry = site.route(path).ok_or(GatewayError::NoRoute)?;
-        trace.route = Some(Arc::clone(entry));
+        record.is_of(entry);
         if site.is_public(entry, &parts.method, path) {
             let reads = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
             if reads && !body.is_end_stream() {
@@ -226,14 +239,12 @@ impl Worker {
                 return Err(Refusal::Body.into());
             }
             let request = Request::from_parts(parts, body);
-            let answer = self.pass_on(context, &table, entry, None, request).await?;
-            let answer = self.followed(context, entry, answer);
+            let answer = self.pass_on(context, table, entry, None, request).await?;
             return Ok(Outcome::forwarded(answer, Decision::Public, "public_rule"));
         }
         if let Some(token) = bearer::presented(site, entry, &parts.headers, path)? {
-            let (entry, request) = (Arc::clone(entry), Request::from_parts(parts, body));
-            let passed = self.bring_in(context, &table, &entry, token, request, trace);
-            return passed.await;
+            let request = Request::from_parts(parts, body);
+            return self.bring_in(context, entry, token, request, record).await;
         }
         let authenticated = authenticate(self.store(), &parts.headers, site, context.began)?;
         let session = match &authenticated {
@@ -241,29 +252,25 @@ impl Worker {
             Authenticated::Nobody(reason) => {
                 let mut answer = self.needs_sign_in(context, site, entry, &parts, reason);
                 bearer::offer(entry, &mut answer);
-                return Ok(self.own(answer));
+                return Ok(Outcome::own(answer, context.house()));
             }
         };
-        let judged = Judged::of(&table, entry, session);
-        trace.user = judged.user().map(str::to_owned);
+        let judged = Judged::of(table, entry, session);
+        record.is_by(&judged);
         let identity = judged.allowed()?;
         for other in site.also_judged(entry, path) {
-            Judged::of(&table, other, session).allowed()?;
+            Judged::of(table, other, session).allowed()?;
         }
         let request = Request::from_parts(parts, body);
-        let lease = SessionLease::of(Arc::clone(session), self.clock().clone());
-        let sender = Some(Sender { identity, lease });
-        let answer = self
-            .pass_on(context, &table, entry, sender, request)
-            .await?;
-        let answer = self.followed(context, entry, answer);
+        let sender = Some((identity, Sender::Session(Arc::clone(session))));
+        let answer = self.pass_on(context, table, entry, sender, request).await?;
         Ok(Outcome::forwarded(answer, Decision::Allow, "session"))
     }
 
     /// A request without a session: redirected, shown a page, or told so.
     fn needs_sign_in(
         &self,
-        context: &RequestContext<'_>,
+        context: &RequestContext,
         site: &Site,
         entry: &RouteEntry,
         parts: &Parts,
@@ -287,38 +294,6 @@ impl Worker {
             _ => self.login().ask(&door, &ReturnTo::new(here), reason),
         }
     }
-
-    /// An answer whose body is followed to its end.
-    pub(super) fn followed(
-        &self,
-        context: &RequestContext<'_>,
-        entry: &Arc<RouteEntry>,
-        answer: Response<AnswerBody>,
-    ) -> Response<GatewayBody> {
-        let metrics = Arc::clone(&self.gateway.metrics);
-        answer.map(|body| {
-            GatewayBody::Answer(Followed::new(body, context.id, Arc::clone(entry), metrics))
-        })
-    }
-
-    /// An answer of ours, with the headers that every answer has.
-    pub(super) fn own(&self, answer: Answer) -> Outcome {
-        let Answer {
-            mut response,
-            decision,
-            reason,
-        } = answer;
-        if let Some(hsts) = self.hsts() {
-            response
-                .headers_mut()
-                .insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
-        }
-        Outcome {
-            response: response.map(GatewayBody::Own),
-            decision,
-            reason,
-        }
-    }
 }
 
 /// The site that a request is for: of the host it names, which must be the one that the connection
@@ -340,13 +315,32 @@ fn site_of<'a>(
 }
 
 impl Outcome {
+    /// An answer of ours, with the headers that every answer has.
+    pub(super) fn own(answer: Answer, house: &HouseRules) -> Self {
+        let Answer {
+            mut response,
+            decision,
+            reason,
+        } = answer;
+        if let Some(hsts) = &house.hsts {
+            response
+                .headers_mut()
+                .insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+        }
+        Self {
+            response: response.map(Source::Own),
+            decision,
+            reason,
+        }
+    }
+
     pub(super) fn forwarded(
-        response: Response<GatewayBody>,
+        answer: Response<AnswerBody>,
         decision: Decision,
         reason: &'static str,
     ) -> Self {
         Self {
-            response,
+            response: answer.map(Source::Answer),
             decision,
             reason,
         }
@@ -359,8 +353,16 @@ impl Service<Request<Incoming>> for ConnectionService {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let (worker, peer) = (Arc::clone(&self.worker), Arc::clone(&self.peer));
-        let origin = Arc::clone(&self.origin);
-        Box::pin(async move { Ok(worker.handle(&peer, &origin, request).await) })
+        let worker = Arc::clone(&self.worker);
+        let (parts, body) = request.into_parts();
+        // Loaded once: whatever is swapped meanwhile, this request goes by one configuration.
+        let table = worker.gateway.table.load_full();
+        let client = self
+            .origin
+            .client(&parts.headers, &table.house.trusted_proxies);
+        let context = RequestContext::new(Arc::clone(&self.peer), client, table, worker.clock());
+        // From here on the request leaves its line, whatever becomes of it.
+        let record = Record::new(Arc::clone(&worker), &context, &parts);
+        Box::pin(async move { Ok(worker.handle(context, parts, body, record).await) })
     }
 }

@@ -12,6 +12,7 @@ mod context;
 mod error;
 mod failure;
 mod handle;
+mod house;
 mod judged;
 mod lease;
 mod own;
@@ -25,7 +26,7 @@ mod target;
 
 pub use self::{
     body::GatewayBody,
-    handle::{Gateway, HouseRules, Worker},
+    handle::{Gateway, Worker},
     redirect_to_https::RedirectToHttps,
     routes::{Providers, RouteTable},
     target::authority_of,

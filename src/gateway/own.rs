@@ -76,7 +76,7 @@ impl Worker {
     /// Answers a request below the reserved prefix.
     pub(super) async fn answer_own(
         &self,
-        context: &RequestContext<'_>,
+        context: &RequestContext,
         table: &RouteTable,
         site: &Site,
         parts: &Parts,
@@ -86,7 +86,7 @@ impl Worker {
         let name = path.strip_prefix(reserved::PATHS).unwrap_or_default();
         let waiting = Waiting::of(&parts.method, &parts.headers);
         let Some(endpoint) = Endpoint::named(name) else {
-            return asset(&parts.method, name).ok_or(GatewayError::NoRoute);
+            return asset(&parts.method, name).ok_or(GatewayError::NoEndpoint);
         };
         if !endpoint.allows(&parts.method) {
             return Err(GatewayError::OwnMethod(endpoint.methods()));

@@ -29,19 +29,26 @@ impl Waiting {
                 let kind = range.split(';').next().unwrap_or_default().trim();
                 kind.eq_ignore_ascii_case("text/html")
             });
-        let navigates = text_of("sec-fetch-mode").is_none_or(|mode| mode == "navigate");
-        let prefetches = ["purpose", "sec-purpose", "x-purpose", "x-moz"]
-            .into_iter()
-            .any(|name| text_of(name).is_some_and(|value| value.contains("pref")));
-        let speaks_grpc = text_of("content-type").is_some_and(|kind| {
-            kind.get(..16)
-                .is_some_and(|start| start.eq_ignore_ascii_case("application/grpc"))
-        });
-        let scripted = headers.contains_key("x-requested-with")
-            || headers.contains_key(header::UPGRADE)
-            || prefetches
-            || speaks_grpc;
-        if !accepts_pages || !navigates || scripted {
+        // Asked only of those who accept pages: most requests do not.
+        let navigates = || text_of("sec-fetch-mode").is_none_or(|mode| mode == "navigate");
+        let prefetches = || {
+            ["purpose", "sec-purpose", "x-purpose", "x-moz"]
+                .into_iter()
+                .any(|name| text_of(name).is_some_and(|value| value.contains("pref")))
+        };
+        let speaks_grpc = || {
+            text_of("content-type").is_some_and(|kind| {
+                kind.get(..16)
+                    .is_some_and(|start| start.eq_ignore_ascii_case("application/grpc"))
+            })
+        };
+        let scripted = || {
+            headers.contains_key("x-requested-with")
+                || headers.contains_key(header::UPGRADE)
+                || prefetches()
+                || speaks_grpc()
+        };
+        if !accepts_pages || !navigates() || scripted() {
             Self::Machine
         } else if matches!(*method, Method::GET | Method::HEAD) {
             Self::PageView

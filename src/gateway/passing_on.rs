@@ -1,8 +1,8 @@
-//! The last step of a request: on its way to the app, for as long as its session or token lasts.
+//! The last step of a request: on its way to the app, for as long as it would be let in anew.
 //!
 //! Nothing else in the gateway sends anything to an app.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -11,41 +11,36 @@ use super::{
     context::RequestContext,
     error::GatewayError,
     handle::Worker,
+    lease::{Grant, Sender},
     routes::{RouteEntry, RouteTable},
 };
-use crate::{
-    clock::Clock,
-    upstream::{
-        AnswerBody, BodyLimits, Forwarding, Lease, RenderedIdentity, UpstreamError,
-        answer_headers::AnswerFacts, forward, headers::RequestFacts,
-    },
+use crate::upstream::{
+    AnswerBody, BodyLimits, Forwarding, Lease, RenderedIdentity, UpstreamError,
+    answer_headers::AnswerFacts, forward, headers::RequestFacts,
 };
 
-/// Whom a request is from, and for how long.
-pub(super) struct Sender<'a> {
-    /// What the app is told.
-    pub(super) identity: &'a RenderedIdentity,
-    /// How long both bodies may stream, and the answer be waited for.
-    pub(super) lease: Arc<dyn Lease>,
-}
-
 impl Worker {
-    /// Passes a request on: of `sender`, or of anybody where a rule says so.
+    /// Passes a request on: of `sender`, whom the app is told of, or of anybody where a rule says so.
     pub(super) async fn pass_on(
         &self,
-        context: &RequestContext<'_>,
+        context: &RequestContext,
         table: &RouteTable,
-        entry: &RouteEntry,
-        sender: Option<Sender<'_>>,
+        entry: &Arc<RouteEntry>,
+        sender: Option<(&RenderedIdentity, Sender)>,
         request: Request<Incoming>,
     ) -> Result<Response<AnswerBody>, GatewayError> {
-        let (clock, limits) = (self.clock(), self.limits());
+        let (clock, limits) = (self.clock(), &context.house().limits);
+        let (identity, sender) = match sender {
+            Some((identity, sender)) => (Some(identity), sender),
+            None => (None, Sender::Anybody),
+        };
+        let grant = Grant::new(&request, sender, entry, table, self.tables(), clock);
         let facts = RequestFacts {
             forwarded_for: &context.client.forwarded_for,
             request_id: &context.id.header_value(),
-            identity: sender.as_ref().map(|sender| sender.identity),
+            identity,
         };
-        let bytes = match sender {
+        let bytes = match identity {
             Some(_) => limits.body_bytes,
             None => limits.public_body_bytes,
         };
@@ -54,31 +49,20 @@ impl Worker {
             target: &entry.target,
             removal: &table.removal,
             facts,
-            lease: sender.as_ref().map(|sender| Arc::clone(&sender.lease)),
+            lease: Some(Arc::clone(&grant) as Arc<dyn Lease>),
             body: BodyLimits {
                 idle: limits.body_idle,
                 bytes,
             },
             answer: AnswerFacts {
-                session_decided: sender.is_some(),
-                hsts: self.hsts(),
+                session_decided: identity.is_some(),
+                hsts: context.house().hsts.as_ref(),
             },
-        };
-        let Some(Sender { lease, .. }) = sender else {
-            return Ok(forward(request, forwarding).await?);
         };
         tokio::select! {
             biased;
             answer = forward(request, forwarding) => Ok(answer?),
-            () = over(&*lease, clock) => Err(UpstreamError::LeaseOver.into()),
+            () = grant.over() => Err(UpstreamError::LeaseOver.into()),
         }
-    }
-}
-
-/// Ends with the lease, within a second: also when a clock steps or somebody ends a session.
-async fn over(lease: &dyn Lease, clock: &Clock) {
-    while lease.is_live() {
-        let remaining = lease.remaining();
-        clock.sleep(remaining.min(Duration::from_secs(1))).await;
     }
 }

@@ -1,90 +1,213 @@
-//! What is kept of a request for its one line in the access log, and that line.
+//! What is kept of a request for its count and its one line in the access log.
 //!
-//! A path is logged without its query, and no field but `Host`: nothing secret gets here.
+//! The record is made with the request, goes into the body of the answer, and is dropped where the
+//! exchange ends, wherever that is: then it counts and writes. So no way out leaves no line. A path
+//! is logged without its query, and no field but `Host`: nothing secret gets here.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use http::{HeaderValue, Method, Uri, header::HOST, request::Parts};
+use http::{HeaderValue, Method, StatusCode, Uri, header::HOST, request::Parts};
 
 use super::{
-    context::RequestContext,
-    handle::{Outcome, Worker},
-    page_view::Waiting,
+    context::{RequestContext, RequestId},
+    failure::tell_of_app,
+    handle::Worker,
+    judged::Judged,
     routes::RouteEntry,
 };
-use crate::{pages::Language, peer::Transport, telemetry::AccessRecord};
+use crate::{
+    clock::Moment,
+    peer::Transport,
+    telemetry::{AccessRecord, Decision, Ended, chain},
+    upstream::{Blame, error::BodyError},
+};
 
-/// What the log says about a request; filled in as the steps go by.
-#[derive(Default)]
-pub(super) struct Trace {
-    pub(super) route: Option<Arc<RouteEntry>>,
-    pub(super) user: Option<String>,
+/// What stands for the status where there was nobody left to answer: nginx made it customary.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+/// What is kept of a request until its exchange ends.
+pub(super) struct Record {
+    worker: Arc<Worker>,
+    id: RequestId,
+    route: Option<Arc<RouteEntry>>,
+    /// Nothing as long as nobody has been answered.
+    said: Option<Said>,
+    ended: Option<Ended>,
+    /// How much of the answer's body was handed on.
+    bytes: u64,
+    /// What the line alone needs; nothing if there will be none.
+    line: Option<Line>,
 }
 
-/// What is still wanted of a request's head once it is on its way to the app.
-pub(super) struct Seen {
-    pub(super) method: Method,
+/// What was answered.
+struct Said {
+    decision: Decision,
+    reason: &'static str,
+    status: StatusCode,
+    /// How long that took; zero if there will be no line.
+    after: Duration,
+}
+
+struct Line {
+    began: Moment,
+    client: IpAddr,
+    transport: Transport,
+    method: Method,
     uri: Uri,
-    /// `Host` as it came; for the log alone.
+    /// `Host` as it came.
     host: Option<HeaderValue>,
-    pub(super) waiting: Waiting,
-    pub(super) language: Language,
+    judged: Option<Arc<Judged>>,
 }
 
-impl Worker {
-    /// Counts an answered request, and writes its line.
-    pub(super) fn record(
-        &self,
-        context: &RequestContext<'_>,
-        seen: &Seen,
-        trace: &Trace,
-        outcome: &Outcome,
+impl Record {
+    pub(super) fn new(worker: Arc<Worker>, context: &RequestContext, parts: &Parts) -> Self {
+        let line = worker.access().is_on().then(|| Line {
+            began: context.began,
+            client: context.client.address,
+            transport: context.peer.transport,
+            method: parts.method.clone(),
+            uri: parts.uri.clone(),
+            host: parts.headers.get(HOST).cloned(),
+            judged: None,
+        });
+        Self {
+            worker,
+            id: context.id,
+            route: None,
+            said: None,
+            ended: None,
+            bytes: 0,
+            line,
+        }
+    }
+
+    /// The route that decides.
+    pub(super) fn route(&self) -> Option<&RouteEntry> {
+        self.route.as_deref()
+    }
+
+    /// This route decides, until a closer one is found.
+    pub(super) fn is_of(&mut self, entry: &Arc<RouteEntry>) {
+        if !self.route.as_ref().is_some_and(|it| Arc::ptr_eq(it, entry)) {
+            self.route = Some(Arc::clone(entry));
+        }
+    }
+
+    /// This is what the route makes of whoever asks.
+    pub(super) fn is_by(&mut self, judged: &Arc<Judged>) {
+        if let Some(line) = &mut self.line {
+            line.judged = Some(Arc::clone(judged));
+        }
+    }
+
+    /// The head of the answer is ready.
+    pub(super) fn answered(
+        &mut self,
+        decision: Decision,
+        reason: &'static str,
+        status: StatusCode,
     ) {
-        if let Some(entry) = &trace.route {
-            entry.count(outcome.decision);
+        let clock = self.worker.clock();
+        let line = self.line.as_ref();
+        let after = line.map(|line| clock.now().elapsed_since(line.began));
+        self.said = Some(Said {
+            decision,
+            reason,
+            status,
+            after: after.unwrap_or_default(),
+        });
+    }
+
+    /// So many bytes of the answer's body were handed on.
+    pub(super) fn passed(&mut self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    /// The answer has come to its end.
+    pub(super) fn whole(&mut self) {
+        self.ended.get_or_insert(Ended::Whole);
+    }
+
+    /// The answer was broken off; whose fault that is, is told in the log.
+    pub(super) fn broken_off(&mut self, error: &BodyError) {
+        let reason = error.reason();
+        self.ended = Some(Ended::Cut(reason));
+        let request_id = self.id.as_str();
+        let route = self.route().map(|entry| entry.route.id.0.as_str());
+        if error.blame() == Blame::Upstream {
+            tell_of_app(self.worker.metrics(), route, request_id, reason, error);
+        } else {
+            let error = chain(error);
+            tracing::debug!(
+                request_id,
+                route,
+                reason,
+                error,
+                "an answer was not passed on whole"
+            );
         }
-        if !self.access().is_on() {
+    }
+
+    fn count(&self, decision: Decision, ended: Ended) {
+        let Some(entry) = &self.route else {
             return;
+        };
+        entry.count(decision);
+        if let (Some(_), Ended::Cut(reason)) = (&self.said, ended) {
+            let route = entry.route.id.0.as_str();
+            self.worker.metrics().answer_cut(route, reason);
         }
-        let asked = || seen.asked_host();
-        let host = trace
-            .route
-            .as_ref()
-            .map_or_else(asked, |it| Some(it.host.clone()));
-        let now = self.clock().now();
-        let micros = now.elapsed_since(context.began).as_micros();
-        self.access().write(&AccessRecord {
+    }
+
+    fn write(&self, line: &Line, decision: Decision, ended: Ended) {
+        let now = self.worker.clock().now();
+        let total = now.elapsed_since(line.began);
+        let (reason, status, after) = match &self.said {
+            Some(said) => (said.reason, said.status.as_u16(), said.after),
+            None => (ended.word(), CLIENT_CLOSED_REQUEST, total),
+        };
+        let asked;
+        let host = if let Some(entry) = &self.route {
+            Some(entry.host.as_str())
+        } else {
+            asked = line.asked_host();
+            asked.as_deref()
+        };
+        self.worker.access().write(&AccessRecord {
             time: now.wall.to_string(),
-            request_id: context.id.as_str(),
-            peer: context.client.address.to_string(),
-            protocol: match context.peer.transport {
-                Transport::Http1 | Transport::Plain => "h1",
-                Transport::Http2 => "h2",
-            },
-            method: seen.method.as_str(),
-            host: host.as_deref(),
-            path: seen.uri.path(),
-            route: trace.route.as_ref().map(|entry| entry.route.id.0.as_str()),
-            decision: outcome.decision.word(),
-            reason: outcome.reason,
-            status: outcome.response.status().as_u16(),
-            user: trace.user.as_deref(),
-            micros: u64::try_from(micros).unwrap_or(u64::MAX),
+            request_id: self.id.as_str(),
+            peer: line.client.to_string(),
+            protocol: protocol(line.transport),
+            method: line.method.as_str(),
+            host,
+            path: line.uri.path(),
+            route: self.route().map(|entry| entry.route.id.0.as_str()),
+            decision: decision.word(),
+            reason,
+            status,
+            user: line.judged.as_ref().and_then(|it| it.user()),
+            ended: ended.word(),
+            bytes: self.bytes,
+            micros: micros(after),
+            total_micros: micros(total),
         });
     }
 }
 
-impl Seen {
-    pub(super) fn of(parts: &Parts) -> Self {
-        Self {
-            method: parts.method.clone(),
-            uri: parts.uri.clone(),
-            host: parts.headers.get(HOST).cloned(),
-            waiting: Waiting::of(&parts.method, &parts.headers),
-            language: Language::from_accept_language(&parts.headers),
+impl Drop for Record {
+    fn drop(&mut self) {
+        let said = self.said.as_ref();
+        let decision = said.map_or(Decision::Left, |said| said.decision);
+        let ended = self.ended.unwrap_or(Ended::CLIENT_LEFT);
+        self.count(decision, ended);
+        if let Some(line) = &self.line {
+            self.write(line, decision, ended);
         }
     }
+}
 
+impl Line {
     /// The host that a request asked for, as far as it can be told; cut, since anybody writes it.
     fn asked_host(&self) -> Option<String> {
         const LONGEST: usize = 128;
@@ -96,4 +219,16 @@ impl Seen {
         let host = host.get(..LONGEST).unwrap_or(host);
         Some(String::from_utf8_lossy(host).into_owned())
     }
+}
+
+/// The protocol as the log names it.
+pub(super) fn protocol(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Http1 | Transport::Plain => "h1",
+        Transport::Http2 => "h2",
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

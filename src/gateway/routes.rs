@@ -13,6 +13,7 @@ use std::{
 
 use http::Method;
 
+use super::house::HouseRules;
 use crate::{
     config::{
         Config,
@@ -22,18 +23,20 @@ use crate::{
     },
     identity::{ProviderName, RouteId},
     oidc::{AccessTokens, RelyingParty},
-    telemetry::{Decision, Metrics, RequestCounter},
-    upstream::{RemovalList, RouteTarget},
+    telemetry::{Decision, Ended, Metrics, RequestCounter},
+    upstream::{RemovalList, RouteTarget, UpstreamError, error::BodyError},
 };
 
 /// The relying parties, by the name of their provider; and issuers of access tokens alone, by their
 /// address, which is the name of no provider.
 pub type Providers = HashMap<ProviderName, Arc<RelyingParty>>;
 
-/// All routes of one configuration; replaced whole.
+/// All routes of one configuration, and what holds for all of them; replaced whole.
 pub struct RouteTable {
     /// Tells tables apart, so that what was judged by one is not believed under another.
     pub(super) generation: u64,
+    /// What holds whatever the route.
+    pub(super) house: HouseRules,
     /// By host name; the few ports of one name in a list.
     sites: HashMap<String, Vec<Site>>,
     /// What is removed from every request.
@@ -65,16 +68,6 @@ pub(super) struct RouteEntry {
     counters: Vec<(Decision, RequestCounter)>,
 }
 
-const DECISIONS: [Decision; 7] = [
-    Decision::Allow,
-    Decision::Forbid,
-    Decision::Login,
-    Decision::Own,
-    Decision::Public,
-    Decision::Refuse,
-    Decision::Unavailable,
-];
-
 impl RouteTable {
     /// Builds the table of a configuration that was checked.
     ///
@@ -101,6 +94,7 @@ impl RouteTable {
         }
         Ok(Self {
             generation: GENERATION.fetch_add(1, Ordering::Relaxed),
+            house: HouseRules::of(config),
             sites,
             removal: RemovalList::new(&config.routes),
         })
@@ -211,10 +205,11 @@ impl RouteEntry {
         if let Allow::Any(rules) = &route.allow {
             named_groups.extend(rules.groups.iter().cloned());
         }
-        let counters = DECISIONS
+        let counters = Decision::ALL
             .into_iter()
             .map(|decision| (decision, metrics.request_counter(&route.id.0, decision)))
             .collect();
+        expect_faults(metrics, &route.id.0);
         let target = RouteTarget::new(route).map_err(|_| route.id.clone())?;
         let host = route.from.authority.in_https_url();
         let bearer = match &route.bearer {
@@ -256,6 +251,20 @@ impl RouteEntry {
         if let Some((_, counter)) = self.counters.iter().find(|(it, _)| *it == decision) {
             counter.count();
         }
+    }
+}
+
+/// Shows what can go wrong with answers of a route at zero before it does.
+fn expect_faults(metrics: &Metrics, route: &str) {
+    for word in UpstreamError::UPSTREAM_REASONS {
+        metrics.expect_upstream_failure(route, word);
+    }
+    for word in BodyError::of_app() {
+        metrics.expect_upstream_failure(route, word);
+    }
+    metrics.expect_answer_cut(route, Ended::CLIENT_LEFT.word());
+    for word in BodyError::OF_ANSWERS {
+        metrics.expect_answer_cut(route, word);
     }
 }
 

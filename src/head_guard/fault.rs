@@ -21,6 +21,9 @@ pub enum HeadFault {
     /// A field line outside the grammar: folded, without a colon, with control bytes (RFC 9112 5).
     #[error("a field of the head is malformed")]
     MalformedField,
+    /// A method outside the grammar, or longer than any (RFC 9110 9.1).
+    #[error("the method is malformed")]
+    MalformedMethod,
     /// A request line or status line outside the grammar (RFC 9112 3, 4).
     #[error("the first line of the head is malformed")]
     MalformedStart,
@@ -48,6 +51,24 @@ pub enum HeadFault {
 }
 
 impl HeadFault {
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::AmbiguousLength,
+        Self::Chunk,
+        Self::Late,
+        Self::LineEnd,
+        Self::MalformedField,
+        Self::MalformedMethod,
+        Self::MalformedStart,
+        Self::MalformedTarget,
+        Self::Surplus,
+        Self::TargetTooLong,
+        Self::TooLarge,
+        Self::TooManyFields,
+        Self::TransferCoding,
+        Self::Version,
+    ];
+
     /// One stable word for logs, metrics and machine-readable answers.
     #[must_use]
     pub fn reason(self) -> &'static str {
@@ -57,6 +78,7 @@ impl HeadFault {
             Self::Late => "head_timeout",
             Self::LineEnd => "ambiguous_line_end",
             Self::MalformedField => "malformed_field",
+            Self::MalformedMethod => "malformed_method",
             Self::MalformedStart => "malformed_start_line",
             Self::MalformedTarget => "malformed_target",
             Self::Surplus => "surplus_bytes",
@@ -66,6 +88,27 @@ impl HeadFault {
             Self::TransferCoding => "unknown_transfer_coding",
             Self::Version => "unknown_version",
         }
+    }
+
+    /// Which limit it went beyond, for whoever set it.
+    #[must_use]
+    pub fn detail(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Late => "the head did not come to its end within [limits] head_timeout",
+            Self::TargetTooLong => "the address is longer than [limits] target_bytes allows",
+            Self::TooLarge => "the head is larger than [limits] head_bytes allows",
+            Self::TooManyFields => "the head has more fields than [limits] headers allows",
+            _ => return None,
+        })
+    }
+
+    /// Whether nothing is wrong but that there is too much of it.
+    #[must_use]
+    pub fn is_of_size(self) -> bool {
+        matches!(
+            self,
+            Self::TargetTooLong | Self::TooLarge | Self::TooManyFields
+        )
     }
 
     /// Whether it is one behind a head that was let through.
@@ -86,10 +129,25 @@ impl HeadFault {
             | Self::Chunk
             | Self::LineEnd
             | Self::MalformedField
+            | Self::MalformedMethod
             | Self::MalformedStart
             | Self::MalformedTarget
             | Self::Surplus
             | Self::TransferCoding => StatusCode::BAD_REQUEST,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::words::{assert_explained, variants_in};
+
+    #[test]
+    fn every_fault_is_listed_and_explained() {
+        let listed = HeadFault::ALL.map(|fault| format!("{fault:?}"));
+        let known = variants_in(include_str!("fault.rs"), "HeadFault", "reason");
+        assert_eq!(listed.as_slice(), known);
+        assert_explained(HeadFault::ALL.map(HeadFault::reason));
     }
 }

@@ -5,7 +5,7 @@
 use super::{
     HeadFault,
     classes::{TOKEN, VALUE},
-    doubt::{Offence, Scanned},
+    doubt::{Offence, Scanned, text_of_line},
 };
 
 /// Most digits of a length: all such numbers fit 64 bits.
@@ -166,15 +166,11 @@ impl Fields {
     }
 
     fn value(&mut self, bytes: &[u8]) -> Result<usize, Offence> {
-        let run = VALUE.run(bytes);
-        match bytes.get(run) {
-            None => Ok(run),
-            Some(b'\r') => {
-                self.place = Place::LineFeed;
-                Ok(run + 1)
-            }
-            Some(byte) => Err(Offence::of(*byte, run, HeadFault::MalformedField)),
+        let (taken, is_whole) = text_of_line(bytes, HeadFault::MalformedField)?;
+        if is_whole {
+            self.place = Place::LineFeed;
         }
+        Ok(taken)
     }
 
     fn length(&mut self, length: Length, byte: u8) -> Result<usize, Offence> {

@@ -4,7 +4,7 @@
 //! It goes along in step with hyper, one pass over the bytes, towards clients and around the answers
 //! of apps and providers. It never rewrites a byte, and never lets one through that it has refused.
 //!
-//! - `guard`: the reader; `fault`: what it says
+//! - `guard`: the reader; `fault`: what it says; `known`: what is known of a refused head
 //! - `messages`: one message after another; `head`, `start_line`, `fields`, `chunked`: their parts
 //! - `classes`: which bytes may stand where; `doubt`: what one that may not makes of its message
 
@@ -15,6 +15,7 @@ mod fault;
 mod fields;
 mod guard;
 mod head;
+mod known;
 mod messages;
 mod start_line;
 
@@ -24,6 +25,7 @@ mod tests;
 pub use self::{
     fault::HeadFault,
     guard::{Expected, HeadGuard, HeadLimits, Watch},
+    known::Known,
 };
 
 use bytes::Bytes;
@@ -33,6 +35,12 @@ use http::Response;
 pub trait RefuseHead {
     /// The answer to a request whose head is refused. It is complete: length and type are set.
     fn refuse(&self, fault: HeadFault) -> Response<Bytes>;
+
+    /// The same where something is known of the head.
+    fn refuse_known(&self, fault: HeadFault, known: &Known<'_>) -> Response<Bytes> {
+        let _ = known;
+        self.refuse(fault)
+    }
 }
 
 /// Whether a value of `Content-Length` has one reading: digits alone, none in vain, not more than

@@ -4,8 +4,8 @@
 
 use super::{
     HeadFault,
-    classes::{METHOD, TARGET, VALUE},
-    doubt::{Doubt, Offence, Scanned},
+    classes::{METHOD, TARGET},
+    doubt::{Doubt, Offence, Scanned, text_of_line},
 };
 
 /// Most bytes of a method.
@@ -102,7 +102,11 @@ impl StartLine {
                 return Ok(run + 1);
             }
             Some(byte) => {
-                let fault = HeadFault::MalformedStart;
+                // A line that ends with its first word, or begins with a space, has no method.
+                let fault = match byte {
+                    b'\r' | b' ' => HeadFault::MalformedStart,
+                    _ => HeadFault::MalformedMethod,
+                };
                 return Err(Offence::of(*byte, run.min(room), fault));
             }
         }
@@ -204,15 +208,11 @@ impl StartLine {
     }
 
     fn reason(&mut self, bytes: &[u8]) -> Result<usize, Offence> {
-        let run = VALUE.run(bytes);
-        match bytes.get(run) {
-            None => Ok(run),
-            Some(b'\r') => {
-                self.place = Place::LineFeed;
-                Ok(run + 1)
-            }
-            Some(byte) => Err(Offence::of(*byte, run, HeadFault::MalformedStart)),
+        let (taken, is_whole) = text_of_line(bytes, HeadFault::MalformedStart)?;
+        if is_whole {
+            self.place = Place::LineFeed;
         }
+        Ok(taken)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Binding and accepting: one listening socket per data thread, one task per connection.
 //!
-//! The sockets of one address share it (`SO_REUSEPORT`), so that each thread accepts for itself. A
+//! The sockets of one address share it (`SO_REUSEPORT`), so that each thread accepts for itself; one
+//! that was handed over is shared itself, so that what waits in its queue outlives this process. A
 //! taken address is an error even when its holder would share it too: two vestibules on one address
 //! would each refuse half of the other's sign-ins.
 
@@ -59,6 +60,26 @@ impl Sockets {
         Ok(Self { address, listeners })
     }
 
+    /// The address of a socket that was handed over, which all of `count` threads accept from. It
+    /// stays open as long as anybody has it, whatever becomes of these.
+    ///
+    /// # Errors
+    /// Returns [`BindError`] if the system does not let it be shared.
+    pub fn shared(socket: &StdListener, count: usize) -> Result<Self, BindError> {
+        let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+        let address = socket.local_addr().map_err(|source| BindError {
+            address: unknown,
+            source,
+        })?;
+        let fail = |source| BindError { address, source };
+        socket.set_nonblocking(true).map_err(fail)?;
+        let listeners = (0..count.max(1))
+            .map(|_| socket.try_clone())
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(fail)?;
+        Ok(Self { address, listeners })
+    }
+
     /// The address, with the port that the system chose if 0 was asked for.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -97,7 +118,7 @@ fn bound(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 /// Accepts connections until a stop begins; each is served in a tracked task of its own.
 ///
 /// A connection that finds no `room` waits until there is some, and the ones behind it in the kernel's
-/// queue; idle ones are asked to go meanwhile.
+/// queue; ones that have nothing under way are asked to go meanwhile.
 ///
 /// # Errors
 /// Returns the error of registering the socket with the runtime it is called on.
@@ -113,18 +134,19 @@ where
     let listener = TcpListener::from_std(listener)?;
     let mut failing = false;
     loop {
-        let next = async {
-            let (stream, address) = listener.accept().await?;
-            // Only now: a seat that was taken in advance would be one that nobody sits on.
-            io::Result::Ok((stream, address, room.seat().await))
-        };
         let accepted = tokio::select! {
-            accepted = next => accepted,
-            () = shutdown.reached(Phase::Draining) => return Ok(()),
+            accepted = listener.accept() => accepted,
+            () = shutdown.reached(Phase::Closing) => return Ok(()),
         };
         match accepted {
-            Ok((stream, address, seat)) => {
+            Ok((stream, address)) => {
                 failing = false;
+                // Only now: a seat that was taken in advance would be one that nobody sits on. And
+                // longer than others are accepted: nobody else would take this one.
+                let seat = tokio::select! {
+                    seat = room.seat() => seat,
+                    () = shutdown.reached(Phase::Draining) => return Ok(()),
+                };
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(peer = %address, %error, "failed to set TCP_NODELAY");
                 }
@@ -142,7 +164,7 @@ where
                     tracing::warn!(%error, "failed to accept a connection");
                 }
                 failing = true;
-                // Most likely there are no files left, which an idle connection holds some of.
+                // Most likely there are no files left, of which each connection holds some.
                 let _waiting = room.ask();
                 tokio::time::sleep(PAUSE_AFTER_ERROR).await;
             }

@@ -3,6 +3,7 @@
 //! Counts requests from their head to the end of their answer's body. Decides nothing itself.
 
 use std::{
+    future::poll_fn,
     pin::Pin,
     sync::{
         Arc,
@@ -11,6 +12,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use futures_util::task::AtomicWaker;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, service::Service};
@@ -25,6 +27,8 @@ struct Counts {
     ended: AtomicU64,
     moved: AtomicU64,
     stuck: AtomicU64,
+    /// Whoever waits for a request to begin.
+    beginning: AtomicWaker,
 }
 
 /// How many requests had begun and ended at one moment.
@@ -55,7 +59,21 @@ impl Activity {
     /// Counts a request as under way until what is returned is dropped.
     pub(super) fn begin(&self) -> UnderWay {
         self.0.begun.fetch_add(1, Ordering::AcqRel);
+        self.0.beginning.wake();
         UnderWay(self.clone())
+    }
+
+    /// Ends when more requests have begun than `earlier`. One task at a time may wait.
+    pub(super) async fn begins(&self, earlier: Seen) {
+        poll_fn(|context| {
+            self.0.beginning.register(context.waker());
+            if self.seen().begun == earlier.begun {
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            }
+        })
+        .await;
     }
 
     /// A piece of an answer was taken.
@@ -96,6 +114,11 @@ impl Seen {
     pub(super) fn is_useless_since(self, earlier: Self) -> bool {
         let is_in_use = self.stuck == 0 && self.begun != earlier.begun;
         self.waits_for_its_client() && !is_in_use && self.moved == earlier.moved
+    }
+
+    /// Whether there are answers of which nothing is taken.
+    pub(super) fn has_stuck(self) -> bool {
+        self.stuck > 0
     }
 
     /// Whether nothing is under way but answers of which nothing is taken.

@@ -4,7 +4,13 @@
 //! A set that cannot be read whole never replaces one that can; what is wrong becomes a finding with
 //! the file's name, never its content.
 
-use std::{collections::HashMap, fmt, net::IpAddr, path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 use rustls::{
@@ -25,6 +31,7 @@ use crate::{
 
 /// All certificates to serve with, found by name.
 pub struct CertificateSet {
+    served: Vec<Served>,
     first: Arc<CertifiedKey>,
     exact: HashMap<String, Arc<CertifiedKey>>,
     /// `example.com` for a certificate of `*.example.com`.
@@ -44,26 +51,26 @@ impl CertificateSet {
             .iter()
             .map(|pair| read_pair(pair, now, findings))
             .collect();
-        let mut pairs = read
-            .into_iter()
-            .collect::<Option<Vec<_>>>()?
-            .into_iter()
-            .peekable();
+        let served = read.into_iter().collect::<Option<Vec<_>>>()?;
+        let first = served.first()?;
         let mut set = Self {
-            first: Arc::clone(&pairs.peek()?.key),
+            first: Arc::clone(&first.key),
             exact: HashMap::new(),
             below: HashMap::new(),
-            addresses: pairs.peek()?.addresses.clone(),
+            addresses: first.addresses.clone(),
+            served: Vec::new(),
         };
-        for pair in pairs {
-            for name in pair.names {
+        for pair in &served {
+            for name in &pair.names {
                 let (names, name) = match name.strip_prefix("*.") {
-                    Some(parent) => (&mut set.below, parent.to_owned()),
-                    None => (&mut set.exact, name),
+                    Some(parent) => (&mut set.below, parent),
+                    None => (&mut set.exact, name.as_str()),
                 };
-                names.entry(name).or_insert_with(|| Arc::clone(&pair.key));
+                let key = || Arc::clone(&pair.key);
+                names.entry(name.to_owned()).or_insert_with(key);
             }
         }
+        set.served = served;
         Some(set)
     }
 
@@ -78,6 +85,51 @@ impl CertificateSet {
             Ok(address) => self.addresses.contains(&address),
             Err(_) => self.by_name(host).is_some(),
         }
+    }
+
+    /// What is worse than `before`: a certificate that browsers refuse in place of one that they
+    /// take. Nothing is said of one that was there already.
+    #[must_use]
+    pub fn worse_than(&self, before: &Self, now: Timestamp) -> Vec<Finding> {
+        let is_new = |new: &&Served| !before.served.iter().any(|old| old.is_same_as(new));
+        let invalid = self.served.iter().filter(is_new);
+        let invalid = invalid.filter(|new| !new.is_valid(now));
+        invalid
+            .filter_map(|new| {
+                let mut names = new.names.iter();
+                let name = names.find(|name| {
+                    let takes_over = self
+                        .by_name(name)
+                        .is_some_and(|it| Arc::ptr_eq(it, &new.key));
+                    let old = || before.served(before.by_name(name)?);
+                    takes_over && old().is_some_and(|old| old.is_valid(now))
+                })?;
+                let message = format!(
+                    "the certificate is valid from {} to {}, and the one it would replace for \
+                     {name} is valid now",
+                    new.begins, new.ends
+                );
+                let remedy = "put one there that is valid now";
+                Some(Finding::error(Place::file(&new.cert_file), message, remedy))
+            })
+            .collect()
+    }
+
+    /// The certificates that `other` does not have: their names and their ends.
+    pub fn without_those_of<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = String> + 'a {
+        let is_new = |own: &&Served| !other.served.iter().any(|it| it.is_same_as(own));
+        self.served.iter().filter(is_new).map(ToString::to_string)
+    }
+
+    /// Whether both serve the same certificates in the same order.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let (own, other) = (&self.served, &other.served);
+        own.len() == other.len() && own.iter().zip(other).all(|(own, it)| own.is_same_as(it))
+    }
+
+    fn served(&self, key: &Arc<CertifiedKey>) -> Option<&Served> {
+        self.served.iter().find(|it| Arc::ptr_eq(&it.key, key))
     }
 
     fn by_name(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
@@ -107,6 +159,12 @@ impl Certificates {
         Self(ArcSwap::from_pointee(set))
     }
 
+    /// The set in force.
+    #[must_use]
+    pub fn current(&self) -> Arc<CertificateSet> {
+        self.0.load_full()
+    }
+
     /// Serves new handshakes with `set`.
     pub fn swap(&self, set: CertificateSet) {
         self.0.store(Arc::new(set));
@@ -133,17 +191,44 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
-struct ReadPair {
+/// One chain with its key, and what it says of itself.
+struct Served {
     key: Arc<CertifiedKey>,
+    cert_file: PathBuf,
     names: Vec<String>,
     addresses: Vec<IpAddr>,
+    begins: Timestamp,
+    ends: Timestamp,
+}
+
+impl Served {
+    fn is_valid(&self, now: Timestamp) -> bool {
+        self.begins <= now && now < self.ends
+    }
+
+    fn is_same_as(&self, other: &Self) -> bool {
+        self.key.cert == other.key.cert
+    }
+}
+
+/// `wiki.example.com, *.example.com, until 2027-01-01T00:00:00Z`
+impl fmt::Display for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for name in &self.names {
+            write!(f, "{name}, ")?;
+        }
+        for address in &self.addresses {
+            write!(f, "{address}, ")?;
+        }
+        write!(f, "until {}", self.ends)
+    }
 }
 
 fn read_pair(
     pair: &CertificatePair,
     now: Timestamp,
     findings: &mut Vec<Finding>,
-) -> Option<ReadPair> {
+) -> Option<Served> {
     let place = |file: &Path| Place {
         file: Some(file.to_owned()),
         ..pair.place.clone()
@@ -183,12 +268,15 @@ fn read_pair(
         }
     };
     let (chain, key) = (chain?, key?);
-    let (names, addresses) = read_names(pair, &chain, now, findings)?;
+    let said = read_names(pair, &chain, now, findings)?;
     match CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()) {
-        Ok(key) => Some(ReadPair {
+        Ok(key) => Some(Served {
             key: Arc::new(key),
-            names,
-            addresses,
+            cert_file: pair.cert_file.clone(),
+            names: said.names,
+            addresses: said.addresses,
+            begins: said.begins,
+            ends: said.ends,
         }),
         Err(rustls::Error::InconsistentKeys(_)) => {
             let message = format!(
@@ -208,13 +296,21 @@ fn read_pair(
     }
 }
 
-/// The names and addresses of the first certificate of a chain.
+/// What a certificate says of itself.
+struct Said {
+    names: Vec<String>,
+    addresses: Vec<IpAddr>,
+    begins: Timestamp,
+    ends: Timestamp,
+}
+
+/// What the first certificate of a chain says of itself.
 fn read_names(
     pair: &CertificatePair,
     chain: &[CertificateDer<'_>],
     now: Timestamp,
     findings: &mut Vec<Finding>,
-) -> Option<(Vec<String>, Vec<IpAddr>)> {
+) -> Option<Said> {
     let place = || Place {
         file: Some(pair.cert_file.clone()),
         ..pair.place.clone()
@@ -258,7 +354,12 @@ fn read_names(
         findings.push(Finding::error(place(), message, remedy));
         return None;
     }
-    Some((names, addresses))
+    Some(Said {
+        names,
+        addresses,
+        begins,
+        ends,
+    })
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {

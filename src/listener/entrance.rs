@@ -1,57 +1,61 @@
-//! What a fresh TCP connection goes through before it may say anything: the PROXY header of a trusted
-//! front, the count of its address, the handshake of TLS; all within one time limit.
+//! The way in of a fresh TCP connection: whom it is from, and the handshake of TLS; all within one time
+//! limit.
 //!
-//! Never believes an address but from a front that is named, and never looks for a header in what
-//! anybody else sends.
+//! Never serves anything to whoever speaks no TLS, but tells a client so that speaks plain HTTP.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{future::Future, io};
 
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use thiserror::Error;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
-    connection::Terms,
-    per_address::{Counted, PerAddress},
-    proxy_protocol::{self, ReceiveError},
+    clear_text::{ClearText, LONGEST_START},
+    connection::{Caller, Terms},
+    doorstep::{Doorstep, MeetingError, Met},
+    lingering::linger,
+    refusal,
+    room::OF_ROOM,
     shutdown::Phase,
+    write_stall::{WRITE_STALL, WriteStall},
 };
 use crate::{
     clock::Clock,
-    config::listener::{Limits, Listen, TrustedProxies},
+    config::listener::{Limits, Listen},
     telemetry::{Seldom, chain},
 };
 
 /// The way in of a listener; all its threads share one.
 pub struct Entrance {
+    doorstep: Doorstep,
     acceptor: TlsAcceptor,
-    trusted_proxies: TrustedProxies,
-    proxy_protocol: bool,
-    per_address: Option<Arc<PerAddress>>,
     clock: Clock,
-    faulty_front: Seldom,
+    plain_client: Seldom,
+    unnamed_front: Seldom,
 }
 
 /// A connection that has come in.
 pub(super) struct Entered {
     /// The connection, after its handshake.
     pub(super) stream: Box<TlsStream<TcpStream>>,
-    /// The client's address: the socket's, or what a trusted front said.
-    pub(super) address: SocketAddr,
-    /// Whether a trusted front came and did not know for whom.
-    pub(super) unnamed: bool,
-    /// Its place among the connections of its address, to be kept while it lasts.
-    pub(super) counted: Option<Counted>,
+    pub(super) caller: Caller,
+    pub(super) met: Met,
 }
 
 #[derive(Debug, Error)]
 enum EntryError {
-    #[error("its address has as many connections as it may")]
-    Crowded,
+    #[error("it speaks no TLS")]
+    ClearText(ClearText, TcpStream),
     #[error("failed to complete the TLS handshake")]
     Handshake(#[source] io::Error),
-    #[error("failed to learn from a front whom it speaks for")]
-    ProxyHeader(#[source] ReceiveError),
+    #[error(transparent)]
+    Meeting(#[from] MeetingError),
 }
 
 impl Entrance {
@@ -59,12 +63,23 @@ impl Entrance {
     #[must_use]
     pub fn new(acceptor: TlsAcceptor, listen: &Listen, limits: &Limits, clock: Clock) -> Self {
         Self {
+            doorstep: Doorstep::new(listen, limits, clock.clone()),
             acceptor,
-            trusted_proxies: listen.trusted_proxies.clone(),
-            proxy_protocol: listen.proxy_protocol,
-            per_address: limits.connections_per_address.map(PerAddress::new),
             clock,
-            faulty_front: Seldom::default(),
+            plain_client: Seldom::default(),
+            unnamed_front: Seldom::default(),
+        }
+    }
+
+    /// The way in by new rules, with the connections counted that came in by these.
+    #[must_use]
+    pub fn renewed(&self, listen: &Listen) -> Self {
+        Self {
+            doorstep: self.doorstep.renewed(listen),
+            acceptor: self.acceptor.clone(),
+            clock: self.clock.clone(),
+            plain_client: Seldom::default(),
+            unnamed_front: Seldom::default(),
         }
     }
 
@@ -72,23 +87,33 @@ impl Entrance {
     pub(super) async fn enter(
         &self,
         stream: TcpStream,
-        address: SocketAddr,
+        mut caller: Caller,
         terms: &Terms,
     ) -> Option<Entered> {
-        let entering = timeout(terms.limits.tls_timeout, self.try_enter(stream, address));
-        let entered = tokio::select! {
-            entered = entering => entered,
-            () = terms.shutdown.reached(Phase::Draining) => return None,
-        };
-        match entered {
-            Ok(Ok(entered)) => Some(entered),
+        let arrived = caller.arrived;
+        let entering = timeout(
+            terms.limits.tls_timeout,
+            self.try_enter(stream, &mut caller),
+        );
+        match unless_unwanted(entering, arrived, terms).await? {
+            Ok(Ok((stream, met))) => Some(Entered {
+                stream,
+                caller,
+                met,
+            }),
             Ok(Err(error)) => {
-                self.report(&error, address, terms);
+                self.report(&error, caller, terms);
+                if let EntryError::ClearText(ClearText::Http, stream) = error {
+                    let telling = Box::pin(tell_of_tls(stream, &self.clock));
+                    unless_unwanted(telling, arrived, terms).await;
+                }
                 None
             }
             Err(_) => {
                 terms.metrics.connection_cut("tls_timeout");
-                tracing::debug!(peer = %address, "a client took too long over the TLS handshake");
+                let Caller { address, front, .. } = caller;
+                let front = front.map(tracing::field::display);
+                tracing::debug!(peer = %address, front, "a client took too long over the TLS handshake");
                 None
             }
         }
@@ -97,57 +122,106 @@ impl Entrance {
     async fn try_enter(
         &self,
         mut stream: TcpStream,
-        address: SocketAddr,
-    ) -> Result<Entered, EntryError> {
-        let mut address = canonical(address);
-        let mut unnamed = false;
-        if self.proxy_protocol && self.trusted_proxies.contains(address.ip()) {
-            let source = proxy_protocol::receive(&mut stream);
-            let source = source.await.map_err(EntryError::ProxyHeader)?;
-            unnamed = source.is_none();
-            address = source.unwrap_or(address);
+        caller: &mut Caller,
+    ) -> Result<(Box<TlsStream<TcpStream>>, Met), EntryError> {
+        let met = self.doorstep.meet(&mut stream, caller).await?;
+        // Before the handshake takes them away: its error does not say what it was given.
+        let mut start = [0; LONGEST_START];
+        let seen = stream
+            .peek(&mut start)
+            .await
+            .map_err(EntryError::Handshake)?;
+        if let Some(it) = ClearText::of(start.get(..seen).unwrap_or_default()) {
+            return Err(EntryError::ClearText(it, stream));
         }
-        // Behind a front that is not named by a client's address, all of its clients would be one.
-        let counting = self.per_address.as_ref();
-        let counted = counting
-            .filter(|_| !self.trusted_proxies.contains(address.ip()))
-            .map(|all| all.count(address.ip()).ok_or(EntryError::Crowded))
-            .transpose()?;
         let stream = self.acceptor.accept(stream).await;
         let stream = stream.map(Box::new).map_err(EntryError::Handshake)?;
-        Ok(Entered {
-            stream,
-            address,
-            unnamed,
-            counted,
-        })
+        Ok((stream, met))
     }
 
-    fn report(&self, error: &EntryError, address: SocketAddr, terms: &Terms) {
+    fn report(&self, error: &EntryError, caller: Caller, terms: &Terms) {
+        let Caller { address, front, .. } = caller;
+        let front = front.map(tracing::field::display);
         match error {
-            EntryError::Crowded => terms.metrics.connection_cut("connections_per_address"),
-            EntryError::Handshake(_) => {}
-            EntryError::ProxyHeader(fault) => {
-                terms.metrics.connection_cut("proxy_header");
-                if self.faulty_front.is_due(self.clock.now().wall) {
+            EntryError::ClearText(ClearText::Http, _) => {
+                if self.plain_client.is_due(self.clock.now().wall) {
                     tracing::warn!(
-                        front = %address,
-                        error = chain(fault),
-                        "a connection of a trusted front was closed: with [listen] proxy_protocol \
-                         each begins with a PROXY header; set it up there, or name here only fronts \
-                         that send it"
+                        peer = %address,
+                        front,
+                        "a client speaks plain HTTP to the port that serves HTTPS: use https:// \
+                         there; [listen] http serves a port that sends clients here"
                     );
                 }
             }
+            EntryError::ClearText(ClearText::ProxyHeader, _) => {
+                if self.unnamed_front.is_due(self.clock.now().wall) {
+                    tracing::warn!(
+                        peer = %address,
+                        front,
+                        "a connection was closed because it begins with a PROXY header: if it is from \
+                         a front of yours, name it in [listen] trusted_proxies and set \
+                         proxy_protocol = true"
+                    );
+                }
+            }
+            EntryError::Handshake(_) => {}
+            EntryError::Meeting(error) => return self.doorstep.report(error, caller, terms),
         }
-        tracing::debug!(peer = %address, error = chain(error), "a connection was not let in");
+        tracing::debug!(peer = %address, front, error = chain(error), "a connection was not let in");
     }
 }
 
-/// An IPv4 address as such, also from a socket that takes both.
-fn canonical(address: SocketAddr) -> SocketAddr {
-    match address.ip().to_canonical() {
-        ip if ip == address.ip() => address,
-        ip => SocketAddr::new(ip, address.port()),
+impl Doorstep {
+    /// Lets a connection in that speaks no TLS and should not, or says in log and metrics why not.
+    /// Also `None` once a stop has begun.
+    pub(super) async fn enter(
+        &self,
+        mut stream: TcpStream,
+        mut caller: Caller,
+        terms: &Terms,
+    ) -> Option<(TcpStream, Caller, Met)> {
+        let (arrived, limit) = (caller.arrived, terms.limits.head_timeout);
+        let entering = timeout(limit, self.meet(&mut stream, &mut caller));
+        match unless_unwanted(entering, arrived, terms).await? {
+            Ok(Ok(met)) => Some((stream, caller, met)),
+            Ok(Err(error)) => {
+                self.report(&error, caller, terms);
+                None
+            }
+            Err(_) => {
+                terms.metrics.connection_cut("head_timeout");
+                None
+            }
+        }
+    }
+}
+
+/// What `entering` comes to; `None` if a stop begins or somebody else needs the place meanwhile.
+async fn unless_unwanted<T>(
+    entering: impl Future<Output = T>,
+    arrived: Instant,
+    terms: &Terms,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        entered = entering => Some(entered),
+        () = terms.shutdown.reached(Phase::Draining) => None,
+        () = terms.pressure.asked_of_stranger(arrived) => {
+            terms.metrics.connection_cut(OF_ROOM);
+            None
+        }
+    }
+}
+
+/// Answers a client that speaks plain HTTP, whatever it asked for.
+async fn tell_of_tls(stream: TcpStream, clock: &Clock) {
+    let mut answer = Response::new(Bytes::from_static(b"This port speaks HTTPS.\n"));
+    *answer.status_mut() = StatusCode::BAD_REQUEST;
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    answer.headers_mut().insert(CONTENT_TYPE, text);
+    let bytes = refusal::written(&answer, clock.now().wall);
+    let mut stream = WriteStall::new(stream, WRITE_STALL);
+    if stream.write_all(&bytes).await.is_ok() {
+        linger(stream).await;
     }
 }

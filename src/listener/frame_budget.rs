@@ -72,6 +72,11 @@ const ALLOWANCES: [Allowance; 9] = [
     Allowance::new(Kind::WindowUpdate, "flood_window_update", 500, 50).earning(10, 0, 40, 50_000),
 ];
 
+/// The words for what may be used up.
+pub(super) fn reasons() -> impl Iterator<Item = &'static str> {
+    ALLOWANCES.into_iter().map(|allowance| allowance.reason)
+}
+
 impl Allowance {
     const fn new(kind: Kind, reason: &'static str, burst: u32, per_second: u32) -> Self {
         Self {

@@ -4,32 +4,32 @@
 //! Never leaves a request's unread body where the next head is looked for (RFC 9112 9.3), and never
 //! takes back an answer by closing too hard.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
-use hyper::{body::Incoming, service::Service};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
-    time::{Instant, sleep},
+    time::Instant,
 };
 
 use super::{
     carried::Carried,
-    connection::{Terms, report},
+    connection::{Caller, Terms, report},
+    deadline::from_now,
     exchange::{Course, Exchanges},
     lingering::{Layered, linger, part},
     parked::{Woken, parked},
     refusal,
+    room::OF_ROOM,
     round::{Left, Outcome, round},
+    serves::Serves,
     shutdown::Phase,
     write_stall::{WRITE_STALL, WriteStall},
 };
 use crate::{
     clock::Clock,
     config::listener::Limits,
-    head_guard::{HeadFault, HeadGuard, HeadLimits, RefuseHead},
+    head_guard::{HeadFault, HeadGuard, HeadLimits, Known, RefuseHead},
 };
 
 /// How long a connection is used: after that its next answer is its last, so that certificates, limits
@@ -47,42 +47,23 @@ enum Fate {
     Park(Duration),
     /// It is closed; nothing is under way.
     Part,
-    /// Its last answer is a refusal.
-    Refuse(HeadFault),
+    /// Its last answer is a refusal of a head that began so.
+    Refuse(HeadFault, Bytes),
 }
 
 /// Serves a connection that speaks HTTP/1.1 or 1.0.
-pub(super) async fn serve_http1<I, S, B>(io: I, service: S, address: SocketAddr, terms: &Terms)
+pub(super) async fn serve_http1<I, S>(io: I, service: S, caller: Caller, terms: &Terms)
 where
     I: AsyncRead + AsyncWrite + Layered + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-        + RefuseHead
-        + Send
-        + 'static,
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
-        + Send
-        + Unpin
-        + 'static,
+    S: Serves,
 {
-    serve_until(from_now(MAX_AGE), io, service, address, terms).await;
+    serve_until(from_now(MAX_AGE), io, service, caller, terms).await;
 }
 
-async fn serve_until<I, S, B>(
-    retires_at: Instant,
-    io: I,
-    service: S,
-    address: SocketAddr,
-    terms: &Terms,
-) where
+async fn serve_until<I, S>(retires_at: Instant, io: I, service: S, caller: Caller, terms: &Terms)
+where
     I: AsyncRead + AsyncWrite + Layered + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-        + RefuseHead
-        + Send
-        + 'static,
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
-        + Send
-        + Unpin
-        + 'static,
+    S: Serves,
 {
     let limits = &terms.limits;
     let guard = HeadGuard::of_requests(WriteStall::new(io, WRITE_STALL), head_limits(limits));
@@ -94,9 +75,9 @@ async fn serve_until<I, S, B>(
     };
     let mut until = from_now(limits.head_timeout);
     let fate = loop {
-        match parked(&mut io, &course.watch, until, terms).await {
+        match parked(&mut io, &course, until, caller.arrived, terms).await {
             Woken::Bytes => {}
-            Woken::Faulted(fault) => break Fate::Refuse(fault),
+            Woken::Faulted(fault) => break Fate::Refuse(fault, Bytes::new()),
             Woken::Gone => break Fate::Drop,
             Woken::Late => {
                 if course.activity.seen().is_untouched() {
@@ -104,15 +85,23 @@ async fn serve_until<I, S, B>(
                 }
                 break Fate::Part;
             }
-            Woken::Unwanted => break Fate::Part,
+            Woken::Unwanted => {
+                if course.activity.seen().is_untouched() {
+                    terms.metrics.connection_cut(OF_ROOM);
+                }
+                break Fate::Part;
+            }
+            Woken::Stopped => break Fate::Part,
         }
         // On the heap, so that a parked connection has nothing of it.
-        let left = Box::pin(round(io, service, retires_at, terms)).await;
+        let left = Box::pin(round(io, service, retires_at, caller.arrived, terms)).await;
         let fate = fate_after(&left, &course);
         io = left.io;
         service = left.service;
-        if let Outcome::Closed(served) = left.outcome {
-            report(served, address);
+        match left.outcome {
+            Outcome::Closed(served) => report(served, caller),
+            Outcome::Unwanted => terms.metrics.connection_cut(OF_ROOM),
+            Outcome::Ended | Outcome::Faulted(_) | Outcome::Quiet(_) => {}
         }
         match fate {
             Fate::Park(already) => {
@@ -136,12 +125,13 @@ fn fate_after<I, S>(left: &Left<I, S>, course: &Course) -> Fate {
     match &left.outcome {
         // An empty line behind a body is no head that could be late.
         Outcome::Faulted(HeadFault::Late) if left.unread.as_ref() == b"\r\n" => Fate::Part,
-        Outcome::Faulted(fault) => Fate::Refuse(*fault),
+        Outcome::Faulted(fault) => Fate::Refuse(*fault, left.unread.clone()),
         Outcome::Quiet(already) if may_park => Fate::Park(*already),
         // hyper has answered it.
         Outcome::Closed(Err(error)) if error.is_parse() => Fate::Linger,
         Outcome::Closed(Err(_)) | Outcome::Ended => Fate::Drop,
         Outcome::Closed(Ok(())) | Outcome::Quiet(_) => Fate::Linger,
+        Outcome::Unwanted => Fate::Part,
     }
 }
 
@@ -157,11 +147,11 @@ where
         Fate::Linger | Fate::Park(_) | Fate::Part if gone => part(io).await,
         Fate::Linger => linger(io).await,
         Fate::Park(_) | Fate::Part => part(io).await,
-        Fate::Refuse(fault) => {
+        Fate::Refuse(fault, start) => {
             if fault == HeadFault::Late {
                 terms.metrics.connection_cut(fault.reason());
             }
-            let answer = service.refuse(fault);
+            let answer = service.refuse_known(fault, &Known::of_bytes(fault, &start));
             let bytes = refusal::written(&answer, Clock::system().now().wall);
             if io.write_all(&bytes).await.is_ok() {
                 linger(io).await;
@@ -178,20 +168,25 @@ fn head_limits(limits: &Limits) -> HeadLimits {
     }
 }
 
-fn from_now(duration: Duration) -> Instant {
-    sleep(duration).deadline()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::future::{Ready, ready};
+    use std::{
+        convert::Infallible,
+        future::{Ready, ready},
+    };
 
+    use bytes::Bytes;
+    use http::{Request, Response};
     use http_body_util::Full;
-    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+    use hyper::{body::Incoming, service::Service};
+    use tokio::{
+        io::{AsyncReadExt, DuplexStream, duplex},
+        time::sleep,
+    };
 
     use super::*;
     use crate::{
-        listener::{Pressure, Shutdown},
+        listener::{Pressure, Shutdown, deadline::now, room::GRACE},
         telemetry::Metrics,
     };
 
@@ -224,22 +219,30 @@ mod tests {
     const LARGE: &[u8] = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n";
     const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
-    /// A client of a connection that retires after `age` and may be idle for ever.
-    fn client_of(age: Duration) -> DuplexStream {
-        let (client, server) = duplex(4096);
+    /// What a connection is served on that may be idle for ever.
+    fn terms() -> Terms {
         let limits = Limits {
             idle: MAX_AGE * 2,
             ..Limits::default()
         };
-        let terms = Terms {
+        Terms {
             limits: Arc::new(limits),
             metrics: Arc::new(Metrics::new(Clock::system())),
             shutdown: Shutdown::default(),
             pressure: Pressure::default(),
-        };
+        }
+    }
+
+    /// A client of a connection that retires after `age`.
+    fn client_of(age: Duration) -> DuplexStream {
+        client_on(terms(), age)
+    }
+
+    fn client_on(terms: Terms, age: Duration) -> DuplexStream {
+        let (client, server) = duplex(4096);
         tokio::spawn(async move {
-            let address = ([127, 0, 0, 1], 1).into();
-            serve_until(from_now(age), server, Hello, address, &terms).await;
+            let caller = Caller::at(([127, 0, 0, 1], 1).into());
+            serve_until(from_now(age), server, Hello, caller, &terms).await;
         });
         client
     }
@@ -258,36 +261,38 @@ mod tests {
         text
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_busy_connection_is_told_that_it_is_old() {
         // S-262
-        let mut client = client_of(Duration::from_millis(600));
-        let mut answers = 0;
-        loop {
+        let mut client = client_of(Duration::from_mins(1));
+        for passed in 0.. {
             client.write_all(GET).await.unwrap();
             let text = answer(&mut client).await;
             assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
-            answers += 1;
-            assert!(answers < 10_000, "it is never told");
             if text.contains("connection: close") {
+                assert!(passed >= 600, "{passed}");
                 break;
             }
-            sleep(Duration::from_millis(10)).await;
+            assert!(passed <= 600, "it is not told");
+            sleep(Duration::from_millis(100)).await;
         }
-        assert!(answers > 1, "{answers}");
         assert_eq!(answer(&mut client).await, "", "and then closed");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_connection_that_is_never_at_rest_is_told_that_it_is_old() {
         // S-262
-        let mut client = client_of(Duration::from_millis(100));
+        let age = Duration::from_mins(1);
+        let mut client = client_of(age);
         client.write_all(GET).await.unwrap();
-        for _ in 0..1_000_000 {
+        for passed in 0..=62 {
             // The next request is always there before the answer to the last one.
-            if client.write_all(GET).await.is_err() || one_answer(&mut client).await.1 {
+            client.write_all(GET).await.unwrap();
+            if one_answer(&mut client).await.1 {
+                assert!(passed >= 59, "{passed}");
                 return;
             }
+            tokio::time::advance(age / 60).await;
         }
         panic!("it is never told");
     }
@@ -307,21 +312,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_reader_gets_its_answer_to_the_end_and_the_next_one_too() {
-        // S-257: longer than a head may take, while most of the answer waits to go out.
+    async fn a_slow_reader_gets_its_answer_to_the_end_before_its_next_head_is_late() {
+        // S-254, S-257: most of the answer waits to go out for longer than a head may take.
         let mut client = client_of(MAX_AGE);
-        for _ in 0..2 {
-            client.write_all(LARGE).await.unwrap();
-            sleep(Limits::default().head_timeout * 3).await;
-            let (body, is_last) = one_answer(&mut client).await;
-            assert!(body.len() == LENGTH && !is_last, "{}", body.len());
-        }
+        client.write_all(LARGE).await.unwrap();
+        client.write_all(b"GET /half").await.unwrap();
+        sleep(Limits::default().head_timeout * 3).await;
+        let (body, is_last) = one_answer(&mut client).await;
+        assert!(body.len() == LENGTH && !is_last, "{}", body.len());
+        let refusal = answer(&mut client).await;
+        assert!(refusal.starts_with("HTTP/1.1 408 "), "{refusal}");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_parked_connection_ends_by_its_age() {
         // S-262
-        let mut client = client_of(Duration::from_millis(600));
+        let begun = now();
+        let age = Duration::from_mins(1);
+        let mut client = client_of(age);
         client.write_all(GET).await.unwrap();
         assert!(!answer(&mut client).await.contains("connection: close"));
         assert_eq!(
@@ -329,5 +337,57 @@ mod tests {
             "",
             "closed, though it may be idle for ever"
         );
+        assert!(begun.elapsed() >= age, "{:?}", begun.elapsed());
+    }
+
+    /// When the connection of this client is over, having said nothing more.
+    async fn over(client: &mut DuplexStream) -> Instant {
+        assert_eq!(answer(client).await, "");
+        now()
+    }
+
+    // S-254, S-260
+    #[tokio::test(start_paused = true)]
+    async fn who_has_not_brought_a_head_makes_room_and_is_counted() {
+        for said in [&b""[..], b"G", &GET[..GET.len() - 1]] {
+            let terms = terms();
+            let mut client = client_on(terms.clone(), MAX_AGE);
+            client.write_all(said).await.unwrap();
+            let arrived = now();
+            let _waiting = terms.pressure.ask();
+            assert_eq!(over(&mut client).await, arrived + GRACE, "{said:?}");
+            let counted = terms.metrics.text(0);
+            assert!(counted.contains("{reason=\"connections\"} 1"), "{counted}");
+        }
+    }
+
+    // S-254, S-260
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_finish_a_further_head_makes_room() {
+        for pause in [Duration::ZERO, Duration::from_mins(1)] {
+            let terms = terms();
+            let mut client = client_on(terms.clone(), MAX_AGE);
+            client.write_all(GET).await.unwrap();
+            assert!(answer(&mut client).await.ends_with("hello"));
+            sleep(pause).await;
+            client.write_all(b"GET /half").await.unwrap();
+            let begun = now();
+            sleep(GRACE * 2).await;
+            let _waiting = terms.pressure.ask();
+            assert_eq!(over(&mut client).await, begun + GRACE * 2, "{pause:?}");
+        }
+    }
+
+    // S-260
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_on_its_way_makes_no_room() {
+        let terms = terms();
+        let mut client = client_on(terms.clone(), MAX_AGE);
+        client.write_all(LARGE).await.unwrap();
+        client.write_all(b"GET /half").await.unwrap();
+        let _waiting = terms.pressure.ask();
+        sleep(GRACE * 3).await;
+        let (body, _) = one_answer(&mut client).await;
+        assert_eq!(body.len(), LENGTH);
     }
 }

@@ -3,26 +3,28 @@
 //! Knows nothing of what a request means. What one client can make us keep or do is bounded here, by
 //! what hyper is told and by the guard around the connection.
 
-use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
-use hyper::{body::Incoming, server::conn::http2, service::Service};
+use hyper::{rt::Executor, server::conn::http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::sleep,
+};
 
 use super::{
-    activity::Activity,
-    connection::{Terms, report},
+    activity::{Activity, Seen},
+    connection::{Caller, Terms, report},
+    contained::contained,
     frame_guard::FrameGuard,
-    room::Pressure,
+    room::{GRACE, OF_ROOM, Pressure},
+    serves::Serves,
     shutdown::Phase,
-    stream_service::StreamService,
+    stream_service::{StreamService, largest_list},
     stream_tasks::StreamTasks,
     write_stall::WRITE_STALL,
 };
-use crate::{config::listener::Limits, head_guard::RefuseHead};
+use crate::{config::listener::Limits, telemetry::SharedMetrics};
 
 /// What a client may send on one stream that the app has not read.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -78,34 +80,18 @@ enum Farewell {
 }
 
 /// Serves a connection that speaks HTTP/2.
-pub(super) async fn serve_http2<I, S, B>(io: I, service: S, address: SocketAddr, terms: &Terms)
+pub(super) async fn serve_http2<I, S>(io: I, service: S, caller: Caller, terms: &Terms)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-        + RefuseHead
-        + Send
-        + 'static,
-    S::Future: Send + 'static,
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
-        + Send
-        + Unpin
-        + 'static,
+    S: Serves,
 {
-    serve(io, service, address, terms, PATIENCE).await;
+    serve(io, service, caller, terms, PATIENCE).await;
 }
 
-async fn serve<I, S, B>(io: I, service: S, address: SocketAddr, terms: &Terms, patience: Patience)
+async fn serve<I, S>(io: I, service: S, caller: Caller, terms: &Terms, patience: Patience)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-        + RefuseHead
-        + Send
-        + 'static,
-    S::Future: Send + 'static,
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
-        + Send
-        + Unpin
-        + 'static,
+    S: Serves,
 {
     let Terms {
         limits,
@@ -116,21 +102,28 @@ where
     let io = FrameGuard::new(io, limits.head_timeout);
     let watch = io.watch();
     let activity = Activity::default();
-    let tasks = StreamTasks::new(patience.stall, watch.clone(), activity.clone());
+    let tasks = Contained {
+        tasks: StreamTasks::new(patience.stall, watch.clone(), activity.clone()),
+        metrics: Arc::clone(metrics),
+    };
     let service = StreamService::new(service, activity.clone(), Arc::clone(limits));
     let builder = builder(tasks, limits, patience);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
     let farewell = tokio::select! {
         served = connection.as_mut() => {
-            return ended(served, watch.cut(), address, terms);
+            return ended(served, watch.cut(), caller, terms);
         }
         () = first_request_is_late(&activity, limits.head_timeout) => {
             metrics.connection_cut("head_timeout");
             return;
         }
+        () = makes_room_unasked(&activity, caller, pressure) => {
+            metrics.connection_cut(OF_ROOM);
+            return;
+        }
         () = idles(&activity, limits.idle) => Farewell::Idle,
         () = makes_room(&activity, pressure) => Farewell::Room,
-        () = tokio::time::sleep(patience.age) => Farewell::Age,
+        () = sleep(patience.age) => Farewell::Age,
         () = shutdown.reached(Phase::Draining) => {
             if activity.seen().is_untouched() {
                 return;
@@ -140,15 +133,15 @@ where
     };
     connection.as_mut().graceful_shutdown();
     tokio::select! {
-        served = connection.as_mut() => ended(served, watch.cut(), address, terms),
+        served = connection.as_mut() => ended(served, watch.cut(), caller, terms),
         () = outstays(farewell, &activity, limits.idle, patience) => {}
         () = shutdown.reached(Phase::Ended) => {}
     }
 }
 
 /// What one client can make us hold is in the constants; what it can make us do, in the budgets.
-fn builder(tasks: StreamTasks, limits: &Limits, patience: Patience) -> http2::Builder<StreamTasks> {
-    let header_list = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);
+fn builder(tasks: Contained, limits: &Limits, patience: Patience) -> http2::Builder<Contained> {
+    let header_list = u32::try_from(largest_list(limits.head_bytes)).unwrap_or(u32::MAX);
     let mut builder = http2::Builder::new(tasks);
     builder
         .timer(TokioTimer::new())
@@ -166,15 +159,36 @@ fn builder(tasks: StreamTasks, limits: &Limits, patience: Patience) -> http2::Bu
     builder
 }
 
+/// The tasks of streams, whose faults are counted.
+#[derive(Clone)]
+struct Contained {
+    tasks: StreamTasks,
+    metrics: SharedMetrics,
+}
+
+impl<F> Executor<F> for Contained
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        let metrics = Arc::clone(&self.metrics);
+        self.tasks.execute(async move {
+            contained("a stream", &metrics, stream).await;
+        });
+    }
+}
+
 /// Counts the end of a connection if a limit brought it about, and tells whoever asks.
-fn ended(served: hyper::Result<()>, cut: Option<&'static str>, address: SocketAddr, terms: &Terms) {
+fn ended(served: hyper::Result<()>, cut: Option<&'static str>, caller: Caller, terms: &Terms) {
     let of_h2 = || is_too_much(served.as_ref().err()?).then_some("flood_http2");
     if let Some(reason) = cut.or_else(of_h2) {
         terms.metrics.connection_cut(reason);
-        tracing::debug!(peer = %address, reason, "ended a connection that went beyond a limit");
+        let Caller { address, front, .. } = caller;
+        let front = front.map(tracing::field::display);
+        tracing::debug!(peer = %address, front, reason, "ended a connection that went beyond a limit");
         return;
     }
-    report(served, address);
+    report(served, caller);
 }
 
 /// Whether h2 gave a client up by its own count: of resets, of small frames, of header blocks.
@@ -191,11 +205,11 @@ async fn outstays(farewell: Farewell, activity: &Activity, idle: Duration, patie
     match farewell {
         Farewell::Age => tokio::select! {
             () = idles(activity, idle) => {}
-            () = tokio::time::sleep(patience.drain) => {}
+            () = sleep(patience.drain) => {}
         },
-        Farewell::Idle => tokio::time::sleep(patience.ping_timeout).await,
+        Farewell::Idle => sleep(patience.ping_timeout).await,
         Farewell::Room => loop {
-            tokio::time::sleep(LAST_WORD).await;
+            sleep(LAST_WORD).await;
             if activity.seen().waits_for_its_client() {
                 return;
             }
@@ -208,7 +222,7 @@ async fn outstays(farewell: Farewell, activity: &Activity, idle: Duration, patie
 /// Ends when a connection has been there for the time of a head and not one request has come; hyper
 /// itself waits for the preface for ever.
 async fn first_request_is_late(activity: &Activity, limit: Duration) {
-    tokio::time::sleep(limit).await;
+    sleep(limit).await;
     if !activity.seen().is_untouched() {
         std::future::pending::<()>().await;
     }
@@ -218,7 +232,7 @@ async fn first_request_is_late(activity: &Activity, limit: Duration) {
 async fn idles(activity: &Activity, limit: Duration) {
     let mut earlier = activity.seen();
     loop {
-        tokio::time::sleep(limit).await;
+        sleep(limit).await;
         let now = activity.seen();
         if now.is_idle_since(earlier) {
             return;
@@ -227,24 +241,38 @@ async fn idles(activity: &Activity, limit: Duration) {
     }
 }
 
-/// Ends when somebody needs the place of a connection of which nobody has any use: it has nothing
-/// under way, or answers that its client does not take.
+/// Ends when somebody needs the place of a connection that has not brought one request.
+async fn makes_room_unasked(activity: &Activity, caller: Caller, pressure: &Pressure) {
+    tokio::select! {
+        biased;
+        () = activity.begins(Seen::default()) => std::future::pending().await,
+        () = pressure.asked_of_stranger(caller.arrived) => {}
+    }
+}
+
+/// Ends when somebody needs the place of a connection that has had requests and of which nobody has any
+/// use: it has nothing under way, or answers that its client does not take.
 async fn makes_room(activity: &Activity, pressure: &Pressure) {
-    // Looked at now and then rather than with every request; who needs room asks again.
-    const LOOK: Duration = Duration::from_secs(5);
+    activity.begins(Seen::default()).await;
     loop {
+        // Looked at now and then while it is in use; from when it is known not to be until it is
+        // again, it listens.
         let earlier = activity.seen();
-        tokio::time::sleep(LOOK).await;
+        sleep(GRACE).await;
         if !activity.seen().is_useless_since(earlier) {
             continue;
         }
+        // Whoever takes nothing and asks for more is of no more use for that.
+        let takes_nothing = activity.seen().has_stuck();
         tokio::select! {
+            biased;
+            () = activity.begins(earlier), if !takes_nothing => {}
             () = pressure.asked() => {
                 if activity.seen().is_useless_since(earlier) {
                     return;
                 }
+                pressure.hand_on();
             }
-            () = tokio::time::sleep(LOOK) => {}
         }
     }
 }

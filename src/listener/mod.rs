@@ -1,13 +1,18 @@
 //! Sockets, TLS and connections: how bytes from outside become requests.
 //!
-//! A connection is served by whatever [`hyper::service::Service`] it is handed; nothing here knows
-//! what a request means, or names a part that does.
+//! A connection is served by whatever service it is handed that [`Serves`] it; nothing here knows what
+//! a request means, or names a part that does.
 
 pub mod accept;
 mod activity;
 mod carried;
 pub mod certs;
+mod clear_text;
 pub mod connection;
+mod contained;
+mod cut;
+mod deadline;
+pub mod doorstep;
 pub mod entrance;
 mod exchange;
 mod frame_budget;
@@ -22,6 +27,7 @@ pub mod proxy_protocol;
 mod refusal;
 pub mod room;
 mod round;
+mod serves;
 pub mod shutdown;
 pub mod stream;
 mod stream_service;
@@ -32,7 +38,11 @@ mod write_stall;
 pub use self::{
     accept::{BindError, Sockets},
     connection::Terms,
+    contained::contained,
+    cut::expect_cuts,
+    doorstep::Doorstep,
     entrance::Entrance,
     room::{Pressure, Room},
+    serves::Serves,
     shutdown::{Phase, Shutdown},
 };

@@ -10,8 +10,8 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{carried::Carried, connection::Terms, shutdown::Phase};
-use crate::head_guard::{HeadFault, Watch};
+use super::{carried::Carried, connection::Terms, exchange::Course, shutdown::Phase};
+use crate::head_guard::HeadFault;
 
 /// What ended the waiting.
 #[derive(Debug)]
@@ -24,17 +24,28 @@ pub(super) enum Woken {
     Gone,
     /// The time is up.
     Late,
-    /// Somebody else needs the place, or a stop has begun.
+    /// A stop has begun.
+    Stopped,
+    /// Somebody else needs the place.
     Unwanted,
 }
 
-/// Waits for the first bytes of a request, until `deadline`.
+/// Waits for the first bytes of a request, until `deadline`, on a connection that has been there since
+/// `arrived`.
 pub(super) async fn parked<I: AsyncRead + Unpin>(
     io: &mut Carried<I>,
-    watch: &Watch,
+    course: &Course,
     deadline: Instant,
+    arrived: Instant,
     terms: &Terms,
 ) -> Woken {
+    let unwanted = async {
+        if course.activity.seen().is_untouched() {
+            terms.pressure.asked_of_stranger(arrived).await;
+        } else {
+            terms.pressure.asked().await;
+        }
+    };
     // Bytes that are there already win over every reason to close.
     tokio::select! {
         biased;
@@ -42,9 +53,9 @@ pub(super) async fn parked<I: AsyncRead + Unpin>(
             Ok(0) | Err(_) => Woken::Gone,
             Ok(_) => Woken::Bytes,
         },
-        fault = watch.faulted() => Woken::Faulted(fault),
+        fault = course.watch.faulted() => Woken::Faulted(fault),
         () = sleep_until(deadline) => Woken::Late,
-        () = terms.shutdown.reached(Phase::Draining) => Woken::Unwanted,
-        () = terms.pressure.asked() => Woken::Unwanted,
+        () = terms.shutdown.reached(Phase::Draining) => Woken::Stopped,
+        () = unwanted => Woken::Unwanted,
     }
 }

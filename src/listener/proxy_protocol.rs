@@ -97,6 +97,11 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, HeaderFault> {
     }
 }
 
+/// Whether a header stands at the beginning, as far as its first bytes tell.
+pub(super) fn begins(bytes: &[u8]) -> bool {
+    bytes.starts_with(PREFIX) || bytes.starts_with(SIGNATURE)
+}
+
 /// Receives a header from a front and takes exactly that from the stream.
 ///
 /// Returns whom the connection is from; `None` if the front speaks for itself or does not know. Waits

@@ -5,7 +5,6 @@
 //! answer with it: hyper closes by itself, which flushes.
 
 use std::{
-    convert::Infallible,
     future::poll_fn,
     pin::{Pin, pin},
     sync::Arc,
@@ -14,9 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
-use hyper::{body::Incoming, server::conn::http1, service::Service};
+use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -27,7 +24,10 @@ use super::{
     activity::Seen,
     carried::{Carried, Settled},
     connection::Terms,
+    deadline::from_now,
     exchange::{Course, Exchanges},
+    room::GRACE,
+    serves::Serves,
     shutdown::Phase,
 };
 use crate::{config::listener::Limits, head_guard::HeadFault};
@@ -48,6 +48,8 @@ pub(super) enum Outcome {
     Faulted(HeadFault),
     /// Nothing has been under way for so long.
     Quiet(Duration),
+    /// Somebody else needs the place, and the head that has begun to come takes its time.
+    Unwanted,
 }
 
 /// What a round leaves behind.
@@ -61,20 +63,17 @@ pub(super) struct Left<I, S> {
 
 /// Serves the requests of `io` until there are none for a while.
 ///
-/// From `retires_at` on an answer is the connection's last.
-pub(super) async fn round<I, S, B>(
+/// From `retires_at` on an answer is the connection's last; it has been there since `arrived`.
+pub(super) async fn round<I, S>(
     io: Carried<I>,
     service: Exchanges<S>,
     retires_at: Instant,
+    arrived: Instant,
     terms: &Terms,
 ) -> Left<I, S>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
-        + Send
-        + Unpin
-        + 'static,
+    S: Serves,
 {
     let course = Arc::clone(&service.course);
     let settled = io.settled();
@@ -86,6 +85,7 @@ where
         let mut faulted = pin!(course.watch.faulted());
         let mut pulse = pin!(sleep(turns.lull));
         let mut head = pin!(sleep(turns.head_timeout));
+        let mut unwanted = pin!(None);
         let mut age = pin!(sleep_until(retires_at));
         let mut retired = false;
         poll_fn(|context| {
@@ -113,6 +113,21 @@ where
                 if turns.is_late(head.as_mut(), context) {
                     return Poll::Ready(Outcome::Faulted(HeadFault::Late));
                 }
+                if !turns.head_begun {
+                    unwanted.set(None);
+                } else if unwanted.is_none() {
+                    unwanted.set(Some(makes_room(&course, arrived, terms)));
+                }
+                if let Some(asked) = unwanted.as_mut().as_pin_mut()
+                    && asked.poll(context).is_ready()
+                {
+                    if turns.settled.holds() {
+                        return Poll::Ready(Outcome::Unwanted);
+                    }
+                    terms.pressure.hand_on();
+                    unwanted.set(None);
+                    continue;
+                }
                 match turns.next(pulse.as_mut(), context) {
                     None => return Poll::Pending,
                     Some(Ending::Fault(fault)) if turns.is_untouched() => {
@@ -133,6 +148,16 @@ where
         service: parts.service,
         unread: parts.read_buf,
         outcome,
+    }
+}
+
+/// Ends when somebody else needs the place of a connection whose head has begun to come.
+async fn makes_room(course: &Course, arrived: Instant, terms: &Terms) {
+    if course.activity.seen().is_untouched() {
+        terms.pressure.asked_of_stranger(arrived).await;
+    } else {
+        sleep(GRACE).await;
+        terms.pressure.asked().await;
     }
 }
 
@@ -211,7 +236,7 @@ impl<'a> Turns<'a> {
             return false;
         }
         if !self.head_begun {
-            head.as_mut().reset(sleep(self.head_timeout).deadline());
+            head.as_mut().reset(from_now(self.head_timeout));
             self.head_begun = true;
         }
         head.poll(context).is_ready() && self.settled.holds()
@@ -244,7 +269,7 @@ impl<'a> Turns<'a> {
                 if !seen.is_at_rest() {
                     return None;
                 }
-                pulse.as_mut().reset(sleep(self.lull).deadline());
+                pulse.as_mut().reset(from_now(self.lull));
                 self.beats = true;
             }
             if pulse.as_mut().poll(context).is_pending() {

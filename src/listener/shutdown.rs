@@ -4,17 +4,29 @@
 //! Every connection is tracked here. What a connection spawns (an HTTP/2 stream, the driver of an
 //! app's connection) ends with it.
 
-use std::{future::Future, sync::Arc};
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    task::{Poll, Waker},
+};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 /// How far the stop has come; it only ever moves forward.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[repr(u8)]
 pub enum Phase {
     /// New connections and requests are welcome.
     Serving,
-    /// No new connections; what is under way may finish.
+    /// No new connections are taken. Those that were are served as before: one that has only just
+    /// come is still to say what it came for, and nobody else would hear it.
+    Closing,
+    /// What is under way may finish, and nothing is begun.
     Draining,
     /// Everything ends now.
     Ended,
@@ -23,14 +35,23 @@ pub enum Phase {
 /// A handle on the stop; clones share it.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
-    phase: Arc<watch::Sender<Phase>>,
+    stop: Arc<Stop>,
     tasks: TaskTracker,
+}
+
+#[derive(Debug, Default)]
+struct Stop {
+    /// A [`Phase`] as a number.
+    phase: AtomicU8,
+    closing: Notify,
+    draining: Notify,
+    ended: Notify,
 }
 
 impl Default for Shutdown {
     fn default() -> Self {
         Self {
-            phase: Arc::new(watch::Sender::new(Phase::Serving)),
+            stop: Arc::default(),
             tasks: TaskTracker::new(),
         }
     }
@@ -39,26 +60,56 @@ impl Default for Shutdown {
 impl Shutdown {
     /// Moves on to `phase`; going back is ignored.
     pub fn advance_to(&self, phase: Phase) {
-        self.phase.send_if_modified(|current| {
-            let later = phase > *current;
-            if later {
-                *current = phase;
-            }
-            later
-        });
+        // Before anybody is woken: whoever is looks at it.
+        self.stop.phase.fetch_max(phase as u8, Ordering::AcqRel);
+        if phase >= Phase::Closing {
+            self.stop.closing.notify_waiters();
+        }
+        if phase >= Phase::Draining {
+            self.stop.draining.notify_waiters();
+        }
+        if phase >= Phase::Ended {
+            self.stop.ended.notify_waiters();
+        }
     }
 
     /// The phase now.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        *self.phase.borrow()
+        match self.stop.phase.load(Ordering::Acquire) {
+            0 => Phase::Serving,
+            1 => Phase::Closing,
+            2 => Phase::Draining,
+            _ => Phase::Ended,
+        }
     }
 
     /// Waits until `phase` or a later one is reached.
+    ///
+    /// Every connection waits for it beside everything else that it does: each look but the first
+    /// takes no lock, which all threads would share.
     pub async fn reached(&self, phase: Phase) {
-        let mut watch = self.phase.subscribe();
-        // The sender lives as long as `self`, so that waiting cannot fail.
-        let _ = watch.wait_for(|current| *current >= phase).await;
+        let news = match phase {
+            Phase::Serving => return,
+            Phase::Closing => &self.stop.closing,
+            Phase::Draining => &self.stop.draining,
+            Phase::Ended => &self.stop.ended,
+        };
+        // Before the first look: news that come between the two are not missed.
+        let mut news = pin!(news.notified());
+        let mut waiting: Option<Waker> = None;
+        poll_fn(|context| {
+            if self.phase() >= phase {
+                return Poll::Ready(());
+            }
+            let waker = context.waker();
+            if waiting.as_ref().is_some_and(|it| it.will_wake(waker)) {
+                return Poll::Pending;
+            }
+            waiting = Some(waker.clone());
+            news.as_mut().poll(context)
+        })
+        .await;
     }
 
     /// Counts a task as under way until the token is dropped.
@@ -80,6 +131,8 @@ impl Shutdown {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     #[tokio::test]
@@ -89,6 +142,38 @@ mod tests {
         shutdown.advance_to(Phase::Draining);
         assert_eq!(shutdown.phase(), Phase::Ended);
         shutdown.reached(Phase::Draining).await;
+    }
+
+    // S-269
+    #[tokio::test]
+    async fn whoever_waits_hears_of_each_phase_wherever_it_is_polled_from() {
+        let shutdown = Shutdown::default();
+        let mut draining = Box::pin(shutdown.reached(Phase::Draining));
+        let mut ended = Box::pin(shutdown.reached(Phase::Ended));
+        for waiting in [&mut draining, &mut ended] {
+            // By a task that is not the one which goes on with it.
+            assert!(waiting.as_mut().now_or_never().is_none());
+        }
+        let shared = shutdown.clone();
+        let later = tokio::spawn(async move { shared.reached(Phase::Ended).await });
+        let moved = tokio::spawn({
+            let shutdown = shutdown.clone();
+            async move {
+                tokio::task::yield_now().await;
+                shutdown.advance_to(Phase::Draining);
+            }
+        });
+        draining.await;
+        moved.await.unwrap();
+        assert!(!later.is_finished());
+        assert!(ended.as_mut().now_or_never().is_none());
+        let moved = tokio::spawn({
+            let shutdown = shutdown.clone();
+            async move { shutdown.advance_to(Phase::Ended) }
+        });
+        ended.await;
+        later.await.unwrap();
+        moved.await.unwrap();
     }
 
     #[tokio::test]

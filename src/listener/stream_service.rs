@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http::{
     HeaderMap, Request, Response,
     header::{CONTENT_LENGTH, COOKIE},
-    uri::PathAndQuery,
+    uri::{Authority, PathAndQuery},
 };
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, service::Service};
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     config::listener::Limits,
-    head_guard::{HeadFault, RefuseHead, is_plain_length},
+    head_guard::{HeadFault, Known, RefuseHead, is_plain_length},
 };
 
 /// The largest piece of a body that is handed on at once: what h2 holds of an answer whose last piece
@@ -62,7 +62,11 @@ where
             Some(fault) => {
                 // It has come and gone: its connection is not one that asks for nothing.
                 drop(self.counted.activity.begin());
-                Answering::Refused(Some(self.counted.service.refuse(fault)))
+                Answering::Refused(Some(
+                    self.counted
+                        .service
+                        .refuse_known(fault, &Known::of_request(&request)),
+                ))
             }
         }
     }
@@ -79,11 +83,43 @@ fn fault_of<T>(request: &Request<T>, limits: &Limits) -> Option<HeadFault> {
         Some(HeadFault::TargetTooLong)
     } else if headers.len() > limits.headers && fields(headers) > limits.headers {
         Some(HeadFault::TooManyFields)
+    } else if list_size(request) > limits.head_bytes {
+        Some(HeadFault::TooLarge)
     } else if has_ambiguous_length(headers) {
         Some(HeadFault::AmbiguousLength)
     } else {
         None
     }
+}
+
+/// The largest list that h2 is told to take: somewhat more than `head_bytes`, because what goes beyond
+/// it h2 answers by itself, without a word to anybody.
+pub(super) fn largest_list(head_bytes: usize) -> usize {
+    const MOST_ON_TOP: usize = 8 * 1024;
+    // h2 takes less than what it is told.
+    let on_top = (head_bytes / 4).min(MOST_ON_TOP).saturating_add(1);
+    head_bytes.saturating_add(on_top)
+}
+
+/// The size of a head's field list, with its pseudo-fields (RFC 9113 6.5.2, 10.5.1).
+fn list_size<T>(request: &Request<T>) -> usize {
+    const PER_FIELD: usize = 32;
+    let uri = request.uri();
+    let pseudo = [
+        (":method", Some(request.method().as_str())),
+        (":scheme", uri.scheme_str()),
+        (":authority", uri.authority().map(Authority::as_str)),
+        (":path", uri.path_and_query().map(PathAndQuery::as_str)),
+    ];
+    let pseudo = pseudo
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.len(), value?.len())));
+    let fields = request.headers().iter();
+    let fields = fields.map(|(name, value)| (name.as_str().len(), value.len()));
+    pseudo
+        .chain(fields)
+        .map(|(name, value)| name.saturating_add(value).saturating_add(PER_FIELD))
+        .fold(0, usize::saturating_add)
 }
 
 /// Fields as HTTP/1.1 would count them: a cookie comes in crumbs here and is one field there.
@@ -269,6 +305,23 @@ mod tests {
             *request.uri_mut() = path.parse().unwrap();
             assert_eq!(fault_of(&request, &Limits::default()), expected);
         }
+    }
+
+    // S-258
+    #[test]
+    fn a_field_list_has_a_largest_size_and_h2_is_told_to_take_a_little_more() {
+        let head_bytes = Limits::default().head_bytes;
+        let bare = list_size(&request(&[]));
+        assert_eq!(bare, 32 + 7 + 3 + 32 + 5 + 1, "GET and a slash");
+        let full = "x".repeat(head_bytes - bare - 32 - 1);
+        assert_eq!(fault(&[("x", &full)]), None);
+        let over = format!("{full}x");
+        assert_eq!(fault(&[("x", &over)]), Some(HeadFault::TooLarge));
+        let far = "x".repeat(largest_list(head_bytes) - bare - 32 - 1);
+        assert_eq!(fault(&[("x", &far)]), Some(HeadFault::TooLarge));
+        assert_eq!(largest_list(1024), 1024 + 256 + 1);
+        assert_eq!(largest_list(1024 * 1024), 1024 * 1024 + 8 * 1024 + 1);
+        assert_eq!(largest_list(usize::MAX), usize::MAX);
     }
 
     #[tokio::test]

@@ -6,9 +6,10 @@
 use std::sync::Arc;
 
 use super::{
-    Answer, Door, Finished, Login,
+    Answer, Door, Login,
     fault::ProviderFault,
     inherit::{self, Newcomer},
+    memory::Finished,
     return_to::{ReturnTo, login_path},
     start::callback_url,
     transaction::{Attempt, AttemptError, Trail},
@@ -18,7 +19,7 @@ use crate::{
     oidc::{self, AnswerIssuerError, Blame, Expected, SignInError, SignedIn},
     pages::{self, Notice, SignInFault},
     secret::{Secret, digest_of},
-    session::{EndCause, Selection, Session, SessionToken, StoreError, cookie},
+    session::{EndCause, Selection, Session, SessionToken, SignIn, StoreError, cookie},
     telemetry::{Decision, chain},
 };
 
@@ -96,15 +97,17 @@ impl Login {
         let ring = &self.key_ring;
         let found = Attempt::find(door.headers, &state, door.authority, door.now.wall, ring);
         let used = used_key(door, &state);
-        if let Some(finished) = self.used.get(&used) {
-            return self.used_before(door, finished.as_ref());
+        if let Some(used) = self.memory.used(&used) {
+            return self.used_before(door, used.led_to.as_ref());
         }
         let attempt = match found {
-            Ok(attempt) => attempt,
+            Ok(attempt) if self.memory.knows(attempt.run) => attempt,
+            // It may have been used where nobody is left to say so.
+            Ok(attempt) => return self.no_attempt(door, AttemptError::Expired(attempt.return_to)),
             Err(error) => return self.no_attempt(door, error),
         };
         // From before the code is sent: two answers at once cannot both pass.
-        if !self.used.entry(used).or_insert(None).is_fresh() {
+        if !self.memory.use_once(used) {
             return self.used_before(door, None);
         }
         self.finish(door, &attempt, parameters)
@@ -184,7 +187,7 @@ impl Login {
                     return_to: attempt.return_to.clone(),
                 };
                 let used = used_key(door, attempt.state.expose());
-                self.used.insert(used, Some(finished));
+                self.memory.finish(used, finished);
                 self.metrics.sign_in(&attempt.provider.0, true, SIGNED_IN);
                 let returns = attempt.returns.saturating_add(1);
                 let trail = Trail { returns }.leave(door.now.wall, &self.key_ring);
@@ -222,9 +225,7 @@ impl Login {
             session_state.filter(own).map(ProviderSessionId)
         });
         if let Some(sid) = &sid
-            && self
-                .ended_sids
-                .contains_key(&(attempt.provider.clone(), sid.clone()))
+            && self.memory.has_ended(&attempt.provider, sid)
         {
             return Ok(None);
         }
@@ -236,7 +237,7 @@ impl Login {
             authority: door.authority,
             presented: door.session.map(|session| session.key()),
         };
-        let own_end = now.deadline_after(self.lifetime.duration());
+        let own_end = now.deadline_after(door.session_lifetime.duration());
         let others = others.iter().map(AsRef::as_ref);
         let deadline = inherit::deadline(own_end, &newcomer, others);
         if let Some(before) = door.session {
@@ -247,10 +248,13 @@ impl Login {
         let session = Session::new(
             token.key(),
             identity,
-            sid,
+            SignIn {
+                standing: door.relying_party.standing(),
+                sid,
+                at: now.wall,
+            },
             door.authority.clone(),
             attempt.route.clone(),
-            now.wall,
             deadline,
         );
         let session = match signed_in.id_token_hint {

@@ -62,8 +62,8 @@ mod tests {
     use super::*;
     use crate::{
         clock::{ManualClock, Timestamp},
-        identity::{ClaimRules, ProviderName, RouteId},
-        session::SessionToken,
+        identity::{ClaimRules, ProviderName, RouteId, Standing},
+        session::{SessionToken, SignIn},
     };
 
     const DAY: Duration = Duration::from_hours(24);
@@ -110,10 +110,13 @@ mod tests {
             let other = Session::new(
                 SessionToken::random().key(),
                 identity(old),
-                None,
+                SignIn {
+                    standing: Standing::from_bytes([7; 32]),
+                    sid: None,
+                    at: then.wall,
+                },
                 authority("a.example"),
                 RouteId("a".to_owned()),
-                then.wall,
                 then.deadline_after(DAY),
             );
             time.advance(DAY / 2);

@@ -9,49 +9,33 @@ mod fault;
 mod inherit;
 mod logout;
 mod me;
+pub mod memory;
 mod provider_logout;
 pub mod return_to;
 mod start;
 pub mod transaction;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header::SET_COOKIE};
-use moka::{policy::EvictionPolicy, sync::Cache};
 use tokio::{runtime::Handle, sync::Semaphore};
 
 use self::return_to::{ReturnTo, login_path};
 use crate::{
     clock::{Clock, Moment},
     config::{route::Authority, session::SessionLifetime},
-    identity::{ProviderName, ProviderSessionId, RouteId},
+    identity::RouteId,
     key_ring::SharedKeyRing,
     oidc::RelyingParty,
     pages::{self, Notice, PageContext, PageResponse},
-    session::{Session, SessionKey, SessionStore},
+    session::{Session, SessionStore},
     telemetry::{Decision, Seldom, SharedMetrics},
 };
 
-pub use self::me::UserName;
+pub use self::{me::UserName, memory::Memory};
 
-/// Bytes that used states may take in memory; each lies there for [`USED_LIFETIME`].
-const MAX_USED_BYTES: u64 = 32 * 1024 * 1024;
-/// About what one used state takes besides its path, in bytes.
-const USED_BYTES: u32 = 128;
 /// Most codes that are redeemed at once; beyond that a browser is asked to come back.
 const MAX_REDEMPTIONS: usize = 64;
-/// How long the end of a provider's session is remembered, for a sign-in of it that is under way.
-const ENDED_SID_LIFETIME: Duration = Duration::from_mins(1);
-const MAX_ENDED_SIDS: u64 = 100_000;
-/// Longer than an attempt lives, so that none can be used twice.
-const USED_LIFETIME: Duration = Duration::from_mins(20);
-
-/// A sign-in that came to a session.
-#[derive(Clone)]
-struct Finished {
-    session: SessionKey,
-    return_to: ReturnTo,
-}
 
 /// What the endpoints share.
 pub struct Login {
@@ -59,13 +43,9 @@ pub struct Login {
     key_ring: SharedKeyRing,
     clock: Clock,
     metrics: SharedMetrics,
-    lifetime: SessionLifetime,
-    /// Digest of a used state; where its sign-in led, once it has.
-    used: Cache<[u8; 32], Option<Finished>>,
+    memory: Arc<Memory>,
     /// When a cookie of another vestibule was last warned about.
     foreign_ring: Seldom,
-    /// Sessions at a provider that ended a moment ago.
-    ended_sids: Cache<(ProviderName, ProviderSessionId), ()>,
     redemptions: Arc<Semaphore>,
     /// Where requests to a provider run, so that they never hold up a data thread.
     control: Handle,
@@ -89,6 +69,8 @@ pub struct Door<'a> {
     pub page: PageContext<'a>,
     /// When it came.
     pub now: Moment,
+    /// How long a session lives that begins with it.
+    pub session_lifetime: SessionLifetime,
     /// The live session it presented.
     pub session: Option<&'a Arc<Session>>,
 }
@@ -104,45 +86,31 @@ pub struct Answer {
 }
 
 impl Login {
-    /// Endpoints that keep sessions of `lifetime` in `store` and talk to providers on `control`.
+    /// Endpoints that keep sessions in `store` and talk to providers on `control`.
     #[must_use]
     pub fn new(
         store: Arc<dyn SessionStore>,
         key_ring: SharedKeyRing,
         clock: Clock,
         metrics: SharedMetrics,
-        lifetime: SessionLifetime,
         control: Handle,
     ) -> Self {
-        // By the order of use, here as for sessions: the default policy would refuse the newest.
-        let used = Cache::builder()
-            .eviction_policy(EvictionPolicy::lru())
-            .weigher(|_, finished: &Option<Finished>| {
-                let path = finished
-                    .as_ref()
-                    .map_or(0, |it| it.return_to.as_str().len());
-                USED_BYTES.saturating_add(u32::try_from(path).unwrap_or(u32::MAX))
-            })
-            .max_capacity(MAX_USED_BYTES)
-            .time_to_live(USED_LIFETIME)
-            .build();
-        let ended_sids = Cache::builder()
-            .eviction_policy(EvictionPolicy::lru())
-            .max_capacity(MAX_ENDED_SIDS)
-            .time_to_live(ENDED_SID_LIFETIME)
-            .build();
         Self {
             store,
             key_ring,
             clock,
             metrics,
-            lifetime,
-            used,
+            memory: Arc::default(),
             foreign_ring: Seldom::default(),
-            ended_sids,
             redemptions: Arc::new(Semaphore::new(MAX_REDEMPTIONS)),
             control,
         }
+    }
+
+    /// The same endpoints with a memory that outlives them.
+    #[must_use]
+    pub fn with_memory(self, memory: Arc<Memory>) -> Self {
+        Self { memory, ..self }
     }
 
     /// Says that a sign-in is needed, without beginning one: a page with one button, or a problem

@@ -33,7 +33,7 @@ impl Login {
         let provider = door.relying_party.name().clone();
         let sid = ProviderSessionId(sid);
         // First for what is under way: its session is not there yet to be ended.
-        self.ended_sids.insert((provider.clone(), sid.clone()), ());
+        self.memory.end_sid(provider.clone(), sid.clone());
         let selection = Selection::Sid(provider, sid);
         match self.store.end(&selection, EndCause::Revoked) {
             Ok(ended) => {

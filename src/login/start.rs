@@ -63,7 +63,8 @@ impl Login {
             door.route.clone(),
             door.now.wall,
             returns,
-        );
+        )
+        .of_run(self.memory.run());
         let redirect_uri = callback_url(door);
         let request = AuthorizationRequest {
             redirect_uri: &redirect_uri,

@@ -9,7 +9,7 @@ use std::{fmt::Write, time::Duration};
 use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 
-use super::return_to::ReturnTo;
+use super::{memory::Run, return_to::ReturnTo};
 use crate::{
     clock::Timestamp,
     config::route::Authority,
@@ -55,6 +55,8 @@ pub struct Attempt {
     pub begun_at: Timestamp,
     /// How many sign-ins right before it came back without a session.
     pub returns: u8,
+    /// The process that began it: it counts where that one's memory is.
+    pub run: Run,
 }
 
 /// Why an answer fits no attempt.
@@ -81,6 +83,8 @@ struct Sealed {
     t: String,
     b: i64,
     c: u8,
+    #[serde(default)]
+    p: Run,
 }
 
 impl Attempt {
@@ -104,7 +108,14 @@ impl Attempt {
             route,
             begun_at,
             returns,
+            run: Run::default(),
         }
+    }
+
+    /// The same attempt, begun by `run`; without this it counts nowhere.
+    #[must_use]
+    pub fn of_run(self, run: Run) -> Self {
+        Self { run, ..self }
     }
 
     /// Finds the attempt that `state` belongs to among the cookies of the browser that brings it.
@@ -185,6 +196,7 @@ impl Attempt {
             route: RouteId(sealed.t),
             begun_at: Timestamp::from_unix_millis(sealed.b),
             returns: sealed.c,
+            run: sealed.p,
         })
     }
 
@@ -200,6 +212,7 @@ impl Attempt {
             t: self.route.0.clone(),
             b: self.begun_at.unix_millis(),
             c: self.returns,
+            p: self.run,
         };
         serde_json::to_vec(&sealed).expect("texts and numbers are always JSON")
     }

@@ -9,10 +9,11 @@
 use std::{sync::Arc, time::Duration};
 
 use jsonwebtoken::{DecodingKey, crypto, jwk::Jwk};
+use openidconnect::core::CoreJwsSigningAlgorithm;
 use serde_json::{Map, Value};
-use thiserror::Error;
 
 use super::{
+    access_token_error::AccessTokenError,
     entra,
     error::ProviderUnavailable,
     id_token::{IdTokenError, Judge, PROTOCOL_CLAIMS, SKEW, check_spellings, numeric_date, text},
@@ -25,9 +26,9 @@ use crate::{
     clock::{Deadline, Moment},
     config::{
         bearer::{Bearer, v1_tenant},
-        provider::ProviderKind,
+        provider::{Provider, ProviderKind},
     },
-    identity::{ClaimRules, Identity, IdentityError, ProviderName, is_guid},
+    identity::{ClaimRules, Identity, ProviderName, Standing, is_guid},
 };
 
 /// The longest from `iat` to `exp`; nobody is let in for longer than a session lasts.
@@ -62,56 +63,6 @@ const CLAIMS_OF_AN_APP: &[&str] = &[
     "tid",
 ];
 
-/// An access token that lets nobody in.
-#[derive(Clone, Debug, Error)]
-pub enum AccessTokenError {
-    /// For somebody else, or not for us alone.
-    #[error("the token is for another audience")]
-    Audience,
-    /// The client is none of those listed.
-    #[error("the client of the token is none of those listed")]
-    Client,
-    /// A check that every token goes through.
-    #[error(transparent)]
-    Common(#[from] IdTokenError),
-    /// The claims name nobody.
-    #[error("failed to read an identity out of the token")]
-    Identity(#[from] IdentityError),
-    /// A token of another kind.
-    #[error("the token has a claim that no access token has")]
-    Kind,
-    /// `exp` is too far behind `iat`.
-    #[error("the token lives for more than a day")]
-    Lifetime,
-    /// Whoever holds it would have to prove a key, and there is no proof in a bearer's request.
-    #[error("the token is bound to a key of its sender")]
-    SenderConstrained,
-    /// The keys are not known yet.
-    #[error("failed to check the token")]
-    Unavailable(#[from] ProviderUnavailable),
-    /// Neither an app nor a person, or both.
-    #[error("the token does not say whether a person stands behind it")]
-    Unclear,
-}
-
-impl AccessTokenError {
-    /// A stable word for logs and answers.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Audience => IdTokenError::Audience.reason(),
-            Self::Client => "client_not_allowed",
-            Self::Common(error) => error.reason(),
-            Self::Identity(_) => "unusable_claims",
-            Self::Kind => "not_an_access_token",
-            Self::Lifetime => "lives_too_long",
-            Self::SenderConstrained => "sender_constrained",
-            Self::Unavailable(_) => "keys_unavailable",
-            Self::Unclear => "holder_unclear",
-        }
-    }
-}
-
 /// Who sent a token.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Holder {
@@ -132,6 +83,18 @@ pub struct VerifiedToken {
     pub scopes: Vec<String>,
     /// When it is over, a minute of skew included; a day from now at the latest.
     pub until: Deadline,
+    evidence: Evidence,
+}
+
+/// What other rules would judge a token by that has been verified.
+#[derive(Clone, Debug)]
+struct Evidence {
+    claims: Map<String, Value>,
+    algorithm: CoreJwsSigningAlgorithm,
+    /// How the source that took it says its issuer.
+    issuer: Option<String>,
+    /// What that source stood on.
+    standing: Standing,
 }
 
 /// The access tokens that one route takes.
@@ -187,21 +150,36 @@ impl AccessTokens {
         }
     }
 
+    /// Whether a token that other rules have taken would be taken by these: from the same issuer, as
+    /// far as that can have changed, for one of the audiences, and of a client that counts. Touches no
+    /// network, and looks neither at its keys nor at its end again.
+    #[must_use]
+    pub fn would_take(&self, verified: &VerifiedToken) -> bool {
+        let Evidence {
+            claims,
+            algorithm,
+            issuer,
+            standing,
+        } = &verified.evidence;
+        let Ok(named) = text(claims, "iss") else {
+            return false;
+        };
+        // A provider that is new under its name may not be known yet, and may be the same.
+        let is_named = |it: &&Source| it.issuer == *issuer || it.is_named(named).unwrap_or(false);
+        self.sources.iter().find(is_named).is_some_and(|source| {
+            let provider = &source.party.provider;
+            source.party.standing() == *standing
+                && provider.algorithms.contains(algorithm)
+                && check_audience(claims, &self.rules.audiences).is_ok()
+                && self.holder(claim_rules(provider), claims).is_ok()
+        })
+    }
+
     /// The issuer that a token names, before anything else of it counts.
     fn source_of(&self, claims: &Map<String, Value>) -> Result<&Source, AccessTokenError> {
         let issuer = text(claims, "iss")?;
         for source in &self.sources {
-            let is_named = match &source.issuer {
-                Some(own) => own == issuer,
-                None => source
-                    .party
-                    .known()?
-                    .site
-                    .metadata
-                    .issuer
-                    .admits_answer(issuer),
-            };
-            if is_named {
+            if source.is_named(issuer)? {
                 return Ok(source);
             }
         }
@@ -235,10 +213,7 @@ impl AccessTokens {
         check_audience(claims, &self.rules.audiences)?;
         let until = check_times(claims, judge.now)?;
         text(claims, "sub")?;
-        let rules = match provider.kind {
-            ProviderKind::Entra { .. } => ClaimRules::Entra,
-            ProviderKind::Oidc { .. } => ClaimRules::Oidc,
-        };
+        let rules = claim_rules(provider);
         let (holder, scopes) = self.holder(rules, claims)?;
         let key = judge.key_of(unverified)?;
         judge.check_key(key, claims, &key_issuer)?;
@@ -253,6 +228,12 @@ impl AccessTokens {
             holder,
             scopes,
             until,
+            evidence: Evidence {
+                claims: claims.clone(),
+                algorithm: unverified.algorithm.clone(),
+                issuer: source.issuer.clone(),
+                standing: source.party.standing(),
+            },
         })
     }
 
@@ -290,6 +271,25 @@ impl AccessTokens {
             _ => return Err(AccessTokenError::Unclear),
         };
         Ok((holder, scopes))
+    }
+}
+
+impl Source {
+    fn is_named(&self, issuer: &str) -> Result<bool, ProviderUnavailable> {
+        Ok(match &self.issuer {
+            Some(own) => own == issuer,
+            None => {
+                let known = self.party.known()?;
+                known.site.metadata.issuer.admits_answer(issuer)
+            }
+        })
+    }
+}
+
+fn claim_rules(provider: &Provider) -> ClaimRules {
+    match provider.kind {
+        ProviderKind::Entra { .. } => ClaimRules::Entra,
+        ProviderKind::Oidc { .. } => ClaimRules::Oidc,
     }
 }
 

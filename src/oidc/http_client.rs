@@ -39,7 +39,7 @@ use crate::{
 use super::{
     address,
     strict_json::{self, StrictJsonError},
-    trust::{self, TrustError},
+    trust::{self, FurtherRoots, TrustError},
 };
 
 /// How long resolving, connecting and the TLS handshake may take together.
@@ -155,6 +155,8 @@ impl Answer {
 /// The client of one provider.
 pub(super) struct HttpClient {
     tls: TlsConnector,
+    /// Whom it trusts beside the system's roots.
+    pub(super) further_roots: FurtherRoots,
     connect_timeout: Duration,
     exchange_timeout: Duration,
 }
@@ -162,9 +164,10 @@ pub(super) struct HttpClient {
 impl HttpClient {
     /// Trusts the system's roots and those of `ca_file`.
     pub(super) fn new(ca_file: Option<&Path>, needs_roots: bool) -> Result<Self, TrustError> {
-        let config = trust::client_config(ca_file, needs_roots)?;
+        let (config, further_roots) = trust::client_config(ca_file, needs_roots)?;
         Ok(Self {
             tls: TlsConnector::from(Arc::new(config)),
+            further_roots,
             connect_timeout: CONNECT_TIMEOUT,
             exchange_timeout: EXCHANGE_TIMEOUT,
         })

@@ -14,10 +14,11 @@
 //! | `authorization` | the URLs a browser is sent to |
 //! | `token` | a code for tokens |
 //! | `jws`, `id_token` | the checks of an ID token |
-//! | `access_token` | the checks of an access token that a program sends us |
+//! | `access_token`, `access_token_error` | the checks of an access token that a program sends us |
 //! | `http_client`, `trust`, `address`, `strict_json` | the wire |
 
 mod access_token;
+mod access_token_error;
 mod address;
 mod authorization;
 mod entra;
@@ -38,7 +39,8 @@ mod trust;
 mod tests;
 
 pub use self::{
-    access_token::{AccessTokenError, AccessTokens, Holder, VerifiedToken},
+    access_token::{AccessTokens, Holder, VerifiedToken},
+    access_token_error::AccessTokenError,
     authorization::{AuthorizationRequest, LogoutRequest, Prompt},
     entra::aadsts_number,
     error::{AnswerIssuerError, Blame, ProviderUnavailable, SignInError},

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     clock::{Clock, Moment},
     config::provider::{Provider, ProviderKind},
-    identity::{ClaimRules, Identity, ProviderName},
+    identity::{ClaimRules, Identity, ProviderName, Standing},
     secret::Secret,
 };
 
@@ -92,6 +92,7 @@ pub struct SignedIn {
 /// One provider: its metadata and keys, and the requests we make of it.
 pub struct RelyingParty {
     pub(super) provider: Provider,
+    standing: Standing,
     pub(super) clock: Clock,
     pub(super) http: HttpClient,
     /// Where its metadata lies.
@@ -201,6 +202,7 @@ impl RelyingParty {
         }
         let now = clock.now();
         Ok(Arc::new(Self {
+            standing: provider.standing(),
             provider,
             http,
             metadata_url,
@@ -223,8 +225,8 @@ impl RelyingParty {
     ///
     /// Does nothing unless issuer, tenants and trust are the same. For use before this one is shared.
     pub fn inherit(&self, previous: &Self) {
-        let (own, old) = (&self.provider, &previous.provider);
-        if own.kind != old.kind || own.ca_file != old.ca_file {
+        let own = &self.provider;
+        if own.kind != previous.provider.kind || !self.trusts_as(previous) {
             return;
         }
         if let Some(known) = previous.known.load_full() {
@@ -239,10 +241,22 @@ impl RelyingParty {
         }
     }
 
+    /// Whether it trusts the roots that `other` trusts: a `ca_file` may have changed under its name.
+    #[must_use]
+    pub fn trusts_as(&self, other: &Self) -> bool {
+        self.http.further_roots == other.http.further_roots
+    }
+
     /// Its name in the configuration.
     #[must_use]
     pub fn name(&self) -> &ProviderName {
         &self.provider.name
+    }
+
+    /// What sessions stand on that begin now.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.standing
     }
 
     /// Whether people can be sent to it.

@@ -11,6 +11,8 @@ use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use thiserror::Error;
 
+use crate::secret::digest_of;
+
 /// Trust that cannot be built.
 #[derive(Debug, Error)]
 pub enum TrustError {
@@ -40,12 +42,16 @@ pub enum TrustError {
     Tls(#[source] rustls::Error),
 }
 
+/// Whom a `ca_file` names: equal where it names the same in the same order, whatever it is called.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct FurtherRoots(Option<[u8; 32]>);
+
 /// The TLS side of a provider's client; without any root to trust an error if it `needs_roots`.
 pub(super) fn client_config(
     ca_file: Option<&Path>,
     needs_roots: bool,
-) -> Result<ClientConfig, TrustError> {
-    let roots = roots(ca_file)?;
+) -> Result<(ClientConfig, FurtherRoots), TrustError> {
+    let (roots, further) = roots(ca_file)?;
     if roots.is_empty() && needs_roots {
         return Err(TrustError::NoRoots);
     }
@@ -55,31 +61,35 @@ pub(super) fn client_config(
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
+    Ok((config, further))
 }
 
-fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, TrustError> {
+fn roots(ca_file: Option<&Path>) -> Result<(RootCertStore, FurtherRoots), TrustError> {
     let mut roots = RootCertStore::empty();
     // What the system's own store cannot offer in part is its administrator's matter.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let mut further = FurtherRoots(None);
     if let Some(path) = ca_file {
         let unreadable = |source| TrustError::CaFile {
             path: path.to_owned(),
             source,
         };
-        let mut found = false;
-        for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
+        let named = CertificateDer::pem_file_iter(path)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(unreadable)?;
+        if named.is_empty() {
+            return Err(unreadable(rustls_pki_types::pem::Error::NoItemsFound));
+        }
+        let parts: Vec<_> = named.iter().map(AsRef::as_ref).collect();
+        further = FurtherRoots(Some(digest_of(&parts)));
+        for certificate in named {
             roots
-                .add(certificate.map_err(unreadable)?)
+                .add(certificate)
                 .map_err(|source| TrustError::CaCertificate {
                     path: path.to_owned(),
                     source,
                 })?;
-            found = true;
-        }
-        if !found {
-            return Err(unreadable(rustls_pki_types::pem::Error::NoItemsFound));
         }
     }
-    Ok(roots)
+    Ok((roots, further))
 }

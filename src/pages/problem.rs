@@ -14,6 +14,8 @@ pub struct Problem<'a> {
     pub status: StatusCode,
     /// One short sentence for whoever reads the log of the client.
     pub title: &'a str,
+    /// What more there is to say about this one, if anything.
+    pub detail: Option<&'a str>,
     /// The word to branch on, such as `sign_in_required`.
     pub reason: &'a str,
     /// The id of the request, as in our log.
@@ -29,6 +31,8 @@ struct Body<'a> {
     r#type: &'static str,
     title: &'a str,
     status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
     reason: &'a str,
     request_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,6 +46,7 @@ pub fn problem(problem: &Problem<'_>) -> PageResponse {
         r#type: "about:blank",
         title: problem.title,
         status: problem.status.as_u16(),
+        detail: problem.detail,
         reason: problem.reason,
         request_id: problem.request_id,
         login: problem.login,
@@ -61,6 +66,7 @@ mod tests {
         let response = problem(&Problem {
             status: StatusCode::UNAUTHORIZED,
             title,
+            detail: None,
             reason: "sign_in_required",
             request_id: "01J",
             login,

@@ -93,16 +93,17 @@ pub fn tell(
     reason: &str,
     context: &PageContext<'_>,
 ) -> PageResponse {
-    tell_as(notice.status(), notice, wants_page, reason, context)
+    tell_as(notice.status(), notice, wants_page, (reason, None), context)
 }
 
-/// The same with another status than the notice's own, which is the nearest one there is.
+/// The same with another status than the notice's own, which is the nearest one there is, and with
+/// what more there is to say to a program.
 #[must_use]
 pub fn tell_as(
     status: StatusCode,
     notice: &Notice<'_>,
     wants_page: bool,
-    reason: &str,
+    (reason, detail): (&str, Option<&str>),
     context: &PageContext<'_>,
 ) -> PageResponse {
     if wants_page {
@@ -113,6 +114,7 @@ pub fn tell_as(
     let mut response = problem(&Problem {
         status,
         title: status.canonical_reason().unwrap_or("Refused"),
+        detail,
         reason,
         request_id: context.request_id,
         login: notice.login(),

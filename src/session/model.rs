@@ -18,7 +18,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use crate::{
     clock::{Deadline, Moment, Timestamp},
     config::route::Authority,
-    identity::{Identity, ProviderSessionId, RouteId},
+    identity::{Identity, ProviderSessionId, RouteId, Standing},
     secret::{Secret, random_bytes},
 };
 
@@ -71,6 +71,12 @@ impl SessionKey {
         let mut key = [0; 32];
         key.copy_from_slice(digest::digest(&digest::SHA256, &token).as_ref());
         Some(Self(key))
+    }
+
+    /// The key that [`SessionKey::as_bytes`] gave the bytes of.
+    #[must_use]
+    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
     }
 
     /// The bytes, for deriving what hangs on the session.
@@ -150,15 +156,25 @@ pub struct RouteView {
     pub view: Arc<dyn Any + Send + Sync>,
 }
 
+/// The sign-in that a session comes from.
+#[derive(Clone, Debug)]
+pub struct SignIn {
+    /// What the provider was then.
+    pub standing: Standing,
+    /// The provider's own session: the token's `sid`, or what the provider said beside it.
+    pub sid: Option<ProviderSessionId>,
+    /// When it was.
+    pub at: Timestamp,
+}
+
 /// A person who has signed in, on one host, through one provider, until a fixed instant.
 pub struct Session {
     key: SessionKey,
     identity: Identity,
     authority: Authority,
     route: RouteId,
-    sid: Option<ProviderSessionId>,
+    sign_in: SignIn,
     id_token_hint: Option<Secret>,
-    signed_in_at: Timestamp,
     deadline: Deadline,
     /// Zero while it lives, else the [`EndCause`]; written once.
     ended: AtomicU8,
@@ -167,16 +183,13 @@ pub struct Session {
 
 impl Session {
     /// A session of `identity` on `authority`, begun at `route`, that ends at `deadline`.
-    ///
-    /// `sid` is the provider's own session: the token's `sid`, or what the provider said beside it.
     #[must_use]
     pub fn new(
         key: SessionKey,
         identity: Identity,
-        sid: Option<ProviderSessionId>,
+        sign_in: SignIn,
         authority: Authority,
         route: RouteId,
-        signed_in_at: Timestamp,
         deadline: Deadline,
     ) -> Self {
         Self {
@@ -184,9 +197,8 @@ impl Session {
             identity,
             authority,
             route,
-            sid,
+            sign_in,
             id_token_hint: None,
-            signed_in_at,
             deadline,
             ended: AtomicU8::new(0),
             views: ArcSwap::from_pointee(Vec::new()),
@@ -229,7 +241,7 @@ impl Session {
     /// The provider's own session it came from.
     #[must_use]
     pub fn sid(&self) -> Option<&ProviderSessionId> {
-        self.sid.as_ref()
+        self.sign_in.sid.as_ref()
     }
 
     /// The ID token that the provider wants back at sign-out, where it was kept.
@@ -241,7 +253,13 @@ impl Session {
     /// When the person signed in.
     #[must_use]
     pub fn signed_in_at(&self) -> Timestamp {
-        self.signed_in_at
+        self.sign_in.at
+    }
+
+    /// What the provider was when the person signed in.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.sign_in.standing
     }
 
     /// When it ends, whatever happens.

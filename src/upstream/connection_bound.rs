@@ -13,6 +13,9 @@ use http::{
     header::{AUTHORIZATION, PROXY_AUTHENTICATE, WWW_AUTHENTICATE},
 };
 
+/// The word in the log for an app whose offers are not passed on.
+pub(super) const REASON: &str = "connection_bound";
+
 /// What an app adds to say that the proof goes on to hold for the connection.
 const PERSISTENT_AUTH: HeaderName = HeaderName::from_static("persistent-auth");
 

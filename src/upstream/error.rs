@@ -41,11 +41,14 @@ pub enum UpstreamError {
     #[error("the app did not answer in time")]
     HeadTimeout,
     /// The lease was over before the answer began.
-    #[error("the session ended before the answer began")]
+    #[error("the session ended, or the rules changed, before the answer began")]
     LeaseOver,
     /// The request is not one that is passed on.
     #[error("failed to take over the request")]
     Refused(#[from] HeaderRefusal),
+    /// The body of the request can be read in more than one way.
+    #[error("the body of the request was refused as {}", .0.reason())]
+    RefusedBody(#[source] HeadFault),
     /// The client broke off its request.
     #[error("the client broke off its request")]
     RequestBody(#[source] hyper::Error),
@@ -80,6 +83,20 @@ impl Blame {
 }
 
 impl UpstreamError {
+    /// The words for what clients do.
+    pub const DOWNSTREAM_REASONS: [&str; 3] =
+        ["body_too_large", "request_broken_off", "request_timeout"];
+
+    /// The words for what apps do wrong; a route's metrics begin with them.
+    pub const UPSTREAM_REASONS: [&str; 6] = [
+        "upstream_bad_answer",
+        "upstream_broken_off",
+        "upstream_connect_timeout",
+        "upstream_timeout",
+        "upstream_unasked_upgrade",
+        "upstream_unreachable",
+    ];
+
     /// Whose fault it is.
     #[must_use]
     pub fn blame(&self) -> Blame {
@@ -87,6 +104,7 @@ impl UpstreamError {
             Self::BodyTooLarge
             | Self::LeaseOver
             | Self::Refused(_)
+            | Self::RefusedBody(_)
             | Self::RequestBody(_)
             | Self::RequestTimeout => Blame::Downstream,
             Self::BadAnswer(_)
@@ -104,6 +122,7 @@ impl UpstreamError {
         match self {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::LeaseOver => StatusCode::UNAUTHORIZED,
+            Self::RefusedBody(fault) => fault.status(),
             Self::Refused(_) | Self::RequestBody(_) => StatusCode::BAD_REQUEST,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::ConnectTimeout | Self::HeadTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -125,14 +144,31 @@ impl UpstreamError {
             Self::HeadTimeout => "upstream_timeout",
             Self::LeaseOver => "session_over",
             Self::Refused(refusal) => refusal.reason(),
+            Self::RefusedBody(fault) => fault.reason(),
             Self::RequestBody(_) => "request_broken_off",
             Self::RequestTimeout => "request_timeout",
             Self::UnaskedUpgrade => "upstream_unasked_upgrade",
         }
     }
 
+    /// Which limit the request went beyond, for whoever set it.
+    #[must_use]
+    pub fn detail(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::BodyTooLarge => {
+                "the body is larger than [limits] body_bytes, or on a public path \
+                 public_body_bytes, allows"
+            }
+            Self::RequestTimeout => "nothing came of the body for [limits] body_idle",
+            _ => return None,
+        })
+    }
+
     /// Says what a failed exchange was: a fault of the request's body reaches us through hyper.
     pub(super) fn of_exchange(error: hyper::Error) -> Self {
+        if let Some(fault) = fault_within(&error) {
+            return Self::RefusedBody(fault);
+        }
         match body_error_within(&error) {
             Some(BodyError::Ended(Ended::LeaseOver)) => Self::LeaseOver,
             Some(BodyError::Ended(Ended::Quiet)) => Self::RequestTimeout,
@@ -157,6 +193,15 @@ fn body_error_within(error: &hyper::Error) -> Option<&BodyError> {
     None
 }
 
+/// What the guard of the client's connection found wrong with a body.
+fn fault_within(error: &hyper::Error) -> Option<HeadFault> {
+    let Some(BodyError::BrokenOff(of_client)) = body_error_within(error) else {
+        return None;
+    };
+    let io = std::error::Error::source(of_client)?.downcast_ref::<io::Error>()?;
+    io.get_ref()?.downcast_ref().copied()
+}
+
 /// Why a body ended before its end; never passed off as an end.
 #[derive(Debug, Error)]
 pub enum BodyError {
@@ -178,15 +223,78 @@ pub enum BodyError {
 }
 
 impl BodyError {
-    /// The word for logs and metrics if an answer that ended so is a fault of the app's.
+    /// The words for how an answer can be broken off; `body_too_large` is for requests alone.
+    pub const OF_ANSWERS: [&str; 4] = [
+        "request_broken_off",
+        "session_over",
+        "upstream_body_broken_off",
+        "upstream_body_timeout",
+    ];
+
+    /// Those of them that are faults of the app's.
+    pub fn of_app() -> impl Iterator<Item = &'static str> {
+        let words = Self::OF_ANSWERS.into_iter();
+        words.filter(|word| word.starts_with("upstream_"))
+    }
+
+    /// Whose fault it is if an answer ends so.
     #[must_use]
-    pub fn fault_of_app(&self) -> Option<&'static str> {
+    pub fn blame(&self) -> Blame {
         match self {
-            Self::BrokenOff(_) => Some("upstream_body_broken_off"),
-            Self::Ended(Ended::Quiet) => Some("upstream_body_timeout"),
+            Self::BrokenOff(_) | Self::Ended(Ended::Quiet) => Blame::Upstream,
             Self::Ended(Ended::LeaseOver) | Self::Reset | Self::TooLarge | Self::WithRequest => {
-                None
+                Blame::Downstream
             }
         }
+    }
+
+    /// One stable word for logs and metrics if an answer ends so.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::BrokenOff(_) => "upstream_body_broken_off",
+            Self::Ended(Ended::LeaseOver) => "session_over",
+            Self::Ended(Ended::Quiet) => "upstream_body_timeout",
+            Self::Reset | Self::WithRequest => "request_broken_off",
+            Self::TooLarge => "body_too_large",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::words::{assert_explained, variants_in, words_in};
+
+    const SOURCE: &str = include_str!("error.rs");
+
+    #[test]
+    fn every_word_is_listed_and_explained() {
+        let mut listed: Vec<_> = UpstreamError::DOWNSTREAM_REASONS
+            .into_iter()
+            .chain(UpstreamError::UPSTREAM_REASONS)
+            // A session that ends is nobody's fault.
+            .chain(["session_over"])
+            .collect();
+        listed.sort_unstable();
+        assert_eq!(listed, words_in(SOURCE, "UpstreamError", "reason"));
+        let of_bodies = words_in(SOURCE, "BodyError", "reason");
+        let mut of_answers = BodyError::OF_ANSWERS.to_vec();
+        of_answers.insert(0, "body_too_large");
+        assert_eq!(of_answers, of_bodies);
+        assert_explained(listed.into_iter().chain(BodyError::OF_ANSWERS));
+        let of_fields = variants_in(include_str!("headers.rs"), "HeaderRefusal", "reason");
+        let listed = HeaderRefusal::ALL.map(|refusal| format!("{refusal:?}"));
+        assert_eq!(listed.as_slice(), of_fields);
+        assert_explained(HeaderRefusal::ALL.map(HeaderRefusal::reason));
+    }
+
+    #[test]
+    fn what_an_app_does_wrong_has_a_word_of_its_own_kind() {
+        let words = UpstreamError::UPSTREAM_REASONS.into_iter();
+        for word in words.chain(BodyError::of_app()) {
+            assert!(word.starts_with("upstream_"), "{word}");
+        }
+        assert_eq!(BodyError::of_app().count(), 2);
     }
 }

@@ -16,7 +16,7 @@ use super::{
     body::{AnswerBody, BodyLimits, UpstreamBody},
     client::UpstreamClient,
     connection_bound,
-    error::UpstreamError,
+    error::{Blame, UpstreamError},
     headers::{self, HeaderRefusal, RequestFacts},
     lease::Lease,
     removal::RemovalList,
@@ -100,7 +100,7 @@ fn frame(
         // passed on when it comes.
         body.size_hint().exact().filter(|length| *length > 0)
     };
-    if length != Some(0) && content_is_often_ignored(method) {
+    if length != Some(0) && !reads_content(method) {
         // An app that takes no notice of it would read it as its next request: nothing behind this
         // one is read where there is no next (RFC 9110 9.3.1, RFC 9112 9.6).
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -126,12 +126,24 @@ fn frame(
     Ok(())
 }
 
-/// Methods whose content has no meaning of its own.
-fn content_is_often_ignored(method: &Method) -> bool {
-    matches!(
-        *method,
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::DELETE
-    )
+/// Methods that are defined with content, so that whoever serves them reads it: those of HTTP, QUERY,
+/// and those of `WebDAV` and its extensions (RFC 3253, 3744, 4791, 4918, 5323). Whatever else comes with
+/// content, an app may take for a request without any.
+fn reads_content(method: &Method) -> bool {
+    expects_a_length(method)
+        || matches!(
+            method.as_str(),
+            "ACL"
+                | "LOCK"
+                | "MERGE"
+                | "MKCALENDAR"
+                | "MKCOL"
+                | "PROPFIND"
+                | "PROPPATCH"
+                | "QUERY"
+                | "REPORT"
+                | "SEARCH"
+        )
 }
 
 /// Some apps answer 411 to these if they say nothing about a body (RFC 9110 8.6).
@@ -150,11 +162,22 @@ fn answer_from(mut answer: Response<AnswerBody>, with: &Forwarding<'_>) -> Respo
     }
     let headers = answer.headers_mut();
     if connection_bound::refuse_offers(headers) && with.client.pool(&with.target.to).warns_first() {
-        tracing::warn!(
-            route = %with.target.route,
-            "the app asks for NTLM or Negotiate, which holds for a connection; this is not passed on"
-        );
+        tell_of_refused_offer(with);
     }
     answer_headers::for_client(headers, with.target, with.answer);
     answer
+}
+
+/// Once for each app: it would say so with every request.
+fn tell_of_refused_offer(with: &Forwarding<'_>) {
+    let request_id = with.facts.request_id.to_str().unwrap_or_default();
+    tracing::warn!(
+        request_id,
+        route = with.target.route.0,
+        blame = Blame::Upstream.word(),
+        reason = connection_bound::REASON,
+        "the app asks for NTLM or Negotiate; that signs a connection in, which others use next, so it is \
+         not passed on and nobody can sign in that way: let the app trust the route's header, or turn \
+         on its sign-in by form or Basic"
+    );
 }

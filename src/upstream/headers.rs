@@ -37,6 +37,14 @@ pub enum HeaderRefusal {
 }
 
 impl HeaderRefusal {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::ConnectionMalformed,
+        Self::ConnectionNominates,
+        Self::Length,
+        Self::Target,
+    ];
+
     /// One stable word for logs, metrics and machine-readable answers.
     #[must_use]
     pub fn reason(self) -> &'static str {

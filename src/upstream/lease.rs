@@ -35,7 +35,7 @@ pub trait Lease: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum Ended {
     /// The lease is over.
-    #[error("the session ended while this was under way")]
+    #[error("the session ended, or the rules changed, while this was under way")]
     LeaseOver,
     /// Nothing came for too long.
     #[error("nothing came for too long")]

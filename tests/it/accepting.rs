@@ -120,6 +120,33 @@ async fn idle_connections_make_room_the_longest_idle_first() {
 }
 
 #[tokio::test]
+async fn whoever_has_brought_no_request_makes_room_for_whoever_does() {
+    // S-254, S-255, S-260: nothing, half a handshake, half a head; none of it ends by itself.
+    let app = upstream::echo().run();
+    let limits = "connections = 5\ntls_timeout = \"1h\"\nhead_timeout = \"1h\"";
+    let front = with_limits(&app, limits);
+    let _busy = [busy(&front).await.unwrap(), busy(&front).await.unwrap()];
+    let mut strangers = Vec::new();
+    for said in [&b""[..], b"\x16\x03\x01"] {
+        let mut stranger = TcpStream::connect(front.vestibule.https()).await.unwrap();
+        stranger.write_all(said).await.unwrap();
+        strangers.push(stranger);
+    }
+    let mut half = front.vestibule.raw(HOST).connect().await.unwrap();
+    half.write_all(b"GET /open/x HT").await.unwrap();
+    let mut guests = Vec::new();
+    for _ in 0..3 {
+        let guest = timeout(PATIENCE, busy(&front)).await;
+        guests.push(guest.expect("there is room").unwrap());
+    }
+    for mut stranger in strangers {
+        assert_eq!(stranger.read(&mut [0; 1]).await.unwrap_or(0), 0);
+    }
+    assert_eq!(half.read(&mut [0; 1]).await.unwrap_or(0), 0);
+    assert_eq!(cut(&front, "connections"), 3);
+}
+
+#[tokio::test]
 async fn whoever_waits_for_room_is_let_go_by_a_stop() {
     let shutdown = Shutdown::default();
     let sockets = Sockets::bind((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap();
@@ -164,7 +191,7 @@ async fn one_address_has_as_many_connections_as_it_may() {
         .bind(SocketAddr::from((Ipv4Addr::new(127, 0, 0, 3), 0)))
         .unwrap();
     let mut other = socket.connect(front.vestibule.https()).await.unwrap();
-    other.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    other.write_all(b"no TLS at all\r\n\r\n").await.unwrap();
     let mut alert = [0; 1];
     timeout(PATIENCE, other.read_exact(&mut alert))
         .await

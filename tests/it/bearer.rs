@@ -4,6 +4,7 @@ mod credentials;
 mod decisions;
 mod keys;
 mod paths;
+mod reload;
 mod streams;
 
 use serde_json::{Value, json};

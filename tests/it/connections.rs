@@ -86,7 +86,7 @@ fn patient() -> Limits {
 
 fn listen(https: SocketAddr) -> Listen {
     Listen {
-        https,
+        https: Some(https),
         http: None,
         workers: 1,
         grace: PATIENCE,

@@ -70,6 +70,40 @@ fn every_module_knows_only_whom_it_may() {
 }
 
 #[test]
+fn the_table_of_the_crate_says_the_same() {
+    let text = fs::read_to_string(source_dir().join("lib.rs")).unwrap();
+    let declared = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod "));
+    let declared: BTreeSet<_> = declared.map(|it| it.trim_end_matches(';')).collect();
+    let rows = rows_of_the_table(&text);
+    let named: Vec<_> = rows.iter().flat_map(|(names, _)| names).copied().collect();
+    assert_eq!(
+        named.iter().copied().collect::<BTreeSet<_>>(),
+        declared,
+        "the table names every module"
+    );
+    assert_eq!(named.len(), declared.len(), "and none of them twice");
+    for (place, (names, knows)) in rows.iter().enumerate() {
+        for name in names {
+            let is_leaf = LEAVES.contains(name);
+            assert_eq!(is_leaf, *knows == "one another at most", "{name}");
+            let below = rows[place + 1..].iter().flat_map(|(names, _)| names);
+            let told: BTreeSet<_> = match *knows {
+                "everything below" => below.filter(|it| !LEAVES.contains(it)).copied().collect(),
+                "leaves only" | "one another at most" => BTreeSet::new(),
+                listed => quoted(listed).into_iter().collect(),
+            };
+            let known = MAY_KNOW.iter().find(|(it, _)| it == name);
+            let known = known.into_iter().flat_map(|(_, known)| *known).copied();
+            // The list knows of modules that are yet to come.
+            let known: BTreeSet<_> = known.filter(|it| declared.contains(it)).collect();
+            assert_eq!(told, known, "what `{name}` may know");
+        }
+    }
+}
+
+#[test]
 fn no_two_modules_know_each_other_in_a_circle() {
     let edges = edges_of_the_crate().into_keys().collect();
     assert_eq!(circle(&edges), None);
@@ -119,6 +153,21 @@ fn a_circle_is_found_with_everybody_in_it() {
         circle(&edges),
         Some(vec!["b".to_owned(), "c".to_owned(), "b".to_owned()])
     );
+}
+
+/// The modules of each row of the table in the crate's documentation, and whom they may know.
+fn rows_of_the_table(text: &str) -> Vec<(Vec<&str>, &str)> {
+    let (_, table) = text.split_once("//! # Modules").unwrap();
+    let lines = table.lines().filter_map(|line| line.strip_prefix("//! | "));
+    let cells = lines.map(|line| line.trim_end_matches(" |").split(" | ").collect::<Vec<_>>());
+    let rows = cells.filter(|cells| cells[0].contains('`'));
+    rows.map(|cells| (quoted(cells[0]), *cells.last().unwrap()))
+        .collect()
+}
+
+/// What stands between backticks.
+fn quoted(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
 }
 
 fn may_know(from: &str, to: &str) -> bool {

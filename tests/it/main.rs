@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod accepting;
 #[cfg(test)]
+mod access_lines;
+#[cfg(test)]
 mod bearer;
 #[cfg(test)]
 mod body_limits;
@@ -50,7 +52,13 @@ mod reach;
 #[cfg(test)]
 mod readiness;
 #[cfg(test)]
+mod refused_lines;
+#[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod request_rules;
+#[cfg(test)]
+mod restart;
 #[cfg(test)]
 mod return_paths;
 #[cfg(test)]
@@ -75,6 +83,8 @@ mod tls;
 mod tls_groups;
 #[cfg(test)]
 mod tls_tickets;
+#[cfg(test)]
+mod upstream_connections;
 #[cfg(test)]
 mod upstream_distrust;
 #[cfg(test)]

@@ -100,7 +100,7 @@ async fn a_panic_in_a_body_breaks_that_answer_off_and_ends_nothing_else() {
         shutdown: Shutdown::default(),
         pressure: Pressure::default(),
     };
-    let shutdown = terms.shutdown.clone();
+    let (shutdown, metrics) = (terms.shutdown.clone(), Arc::clone(&terms.metrics));
     let serve = move |stream, address| {
         let terms = terms.clone();
         async move {
@@ -118,6 +118,8 @@ async fn a_panic_in_a_body_breaks_that_answer_off_and_ends_nothing_else() {
         assert!(whole.starts_with("HTTP/1.1 200 OK\r\n"), "{whole}");
         assert!(whole.ends_with("a piece\r\n0\r\n\r\n"), "{whole}");
     }
+    let counted = metrics.text(0);
+    assert!(counted.contains("vestibule_panics_total 3\n"), "{counted}");
     // Nothing of it counts as under way any more.
     shutdown.advance_to(Phase::Draining);
     timeout(PATIENCE, shutdown.finished()).await.unwrap();

@@ -303,27 +303,43 @@ async fn a_header_that_does_not_come_in_time_is_waited_for_no_longer() {
     app.assert_silent().await;
 }
 
-#[tokio::test]
-async fn the_listeners_beside_it_know_no_front() {
-    let app = upstream::echo().run();
-    let front = behind_a_front(&app, "http = \"127.0.0.1:0\"");
+/// What the listener without TLS says to a connection that begins like this.
+async fn redirected(front: &Front, from: Ipv4Addr, header: &[u8]) -> String {
     let socket = TcpSocket::new_v4().unwrap();
-    socket.bind(SocketAddr::from((FRONT, 0))).unwrap();
-    let mut stream = socket
-        .connect(front.vestibule.http().unwrap())
-        .await
-        .unwrap();
+    socket.bind(SocketAddr::from((from, 0))).unwrap();
+    let address = front.vestibule.http().unwrap();
+    let mut stream = socket.connect(address).await.unwrap();
     let authority = front.vestibule.authority(HOST);
     let head = format!("GET / HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
-    stream.write_all(head.as_bytes()).await.unwrap();
+    let _ = stream.write_all(&[header, head.as_bytes()].concat()).await;
     let mut answer = Vec::new();
-    timeout(PATIENCE, stream.read_to_end(&mut answer))
-        .await
-        .unwrap()
-        .unwrap();
-    let answer = String::from_utf8_lossy(&answer);
-    assert!(
-        answer.starts_with("HTTP/1.1 308") || answer.starts_with("HTTP/1.1 301"),
-        "{answer}"
-    );
+    let reading = stream.read_to_end(&mut answer);
+    let _ = timeout(PATIENCE, reading).await.expect("it is closed");
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn the_listener_that_redirects_knows_the_same_fronts() {
+    // S-023, S-260
+    let app = upstream::echo().run();
+    let more = "http = \"127.0.0.1:0\"\n[limits]\nconnections_per_address = 1";
+    let front = behind_a_front(&app, more);
+    for (from, header, is_let_in) in [
+        (FRONT, binary_v4([192, 0, 2, 1], &[]), true),
+        (FRONT, b"PROXY UNKNOWN\r\n".to_vec(), true),
+        (FRONT, Vec::new(), false),
+        (STRANGER, Vec::new(), true),
+    ] {
+        let answer = redirected(&front, from, &header).await;
+        assert_eq!(answer.starts_with("HTTP/1.1 308 "), is_let_in, "{answer}");
+        assert_eq!(answer.is_empty(), !is_let_in, "{answer}");
+    }
+    assert_eq!(refused_headers(&front), 1);
+    // From a stranger a header is a request that is none.
+    let answer = redirected(&front, STRANGER, b"PROXY UNKNOWN\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    // One address, one connection.
+    let address = front.vestibule.http().unwrap();
+    let _kept = TcpStream::connect(address).await.unwrap();
+    assert_eq!(redirected(&front, STRANGER, b"").await, "");
 }

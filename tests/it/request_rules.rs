@@ -59,25 +59,13 @@ fn refused(session: &str) -> Vec<(Ask, u16, Word)> {
     let long = |length| format!("/{}", "a".repeat(length));
     let twice = |name, value| ask("POST", "/pub").with(name, value).with(name, value);
     vec![
-        (
-            ask("get", "/pub"),
-            400,
-            Word::GuardFirst("malformed_method"),
-        ),
-        (
-            ask("GET_", "/pub"),
-            400,
-            Word::GuardFirst("malformed_method"),
-        ),
-        (
-            ask("1GET", "/pub"),
-            400,
-            Word::GuardFirst("malformed_method"),
-        ),
+        (ask("get", "/pub"), 400, Word::Both("malformed_method")),
+        (ask("GET_", "/pub"), 400, Word::Both("malformed_method")),
+        (ask("1GET", "/pub"), 400, Word::Both("malformed_method")),
         (
             ask(&"A".repeat(33), "/pub"),
             400,
-            Word::GuardFirst("malformed_method"),
+            Word::Both("malformed_method"),
         ),
         (ask("TRACE", "/pub"), 405, Word::Both("method_refused")),
         (ask("TRACK", "/pub"), 405, Word::Both("method_refused")),
@@ -89,7 +77,7 @@ fn refused(session: &str) -> Vec<(Ask, u16, Word)> {
         (
             ask("GET", "/.vestibule/nothing"),
             404,
-            Word::Both("no_route"),
+            Word::Both("unknown_endpoint"),
         ),
         (ask("GET", "/%zz"), 400, Word::Both("malformed_target")),
         (

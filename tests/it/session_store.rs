@@ -8,9 +8,9 @@ use serde_json::{Map, json};
 use vestibule::{
     clock::{ManualClock, Timestamp},
     config::route::Authority,
-    identity::{ClaimRules, Identity, ProviderName, ProviderSessionId, RouteId},
+    identity::{ClaimRules, Identity, ProviderName, ProviderSessionId, RouteId, Standing},
     session::{
-        EndCause, MemoryStore, Selection, Session, SessionKey, SessionStore, SessionToken,
+        EndCause, MemoryStore, Selection, Session, SessionKey, SessionStore, SessionToken, SignIn,
         StoreError, model::RouteView, store::MAX_SESSIONS_PER_PERSON,
     },
     telemetry::Metrics,
@@ -165,13 +165,16 @@ impl Draft {
         Session::new(
             key,
             self.identity(),
-            self.sid.clone().map(ProviderSessionId),
+            SignIn {
+                standing: Standing::from_bytes([7; 32]),
+                sid: self.sid.clone().map(ProviderSessionId),
+                at: now.wall,
+            },
             Authority {
                 host: self.host.clone(),
                 port: 443,
             },
             RouteId(self.route.clone()),
-            now.wall,
             now.deadline_after(self.lifetime),
         )
     }

@@ -7,8 +7,8 @@ use tempfile::TempDir;
 use vestibule::{
     clock::Clock,
     config::{Config, load::load, route::Authority},
-    identity::{ClaimRules, Identity, ProviderName, RouteId},
-    session::{Session, SessionStore, SessionToken},
+    identity::{ClaimRules, Identity, ProviderName, RouteId, Standing},
+    session::{Session, SessionStore, SessionToken, SignIn},
 };
 
 use super::{ADMIN, USER, WIKI};
@@ -75,7 +75,12 @@ pub(super) fn configured(apps: [SocketAddr; 2]) -> (TempDir, Config) {
 }
 
 /// The token of a new session at `host`.
-pub(super) fn session_of(host: &str, store: &dyn SessionStore, clock: &Clock) -> SessionToken {
+pub(super) fn session_of(
+    host: &str,
+    standing: Standing,
+    store: &dyn SessionStore,
+    clock: &Clock,
+) -> SessionToken {
     let token = SessionToken::random();
     let claims = json!({
         "iss": "https://id.test",
@@ -91,13 +96,16 @@ pub(super) fn session_of(host: &str, store: &dyn SessionStore, clock: &Clock) ->
     let session = Session::new(
         token.key(),
         identity.expect("the claims name Ann"),
-        None,
+        SignIn {
+            standing,
+            sid: None,
+            at: now.wall,
+        },
         Authority {
             host: host.to_owned(),
             port: 443,
         },
         RouteId("wiki".to_owned()),
-        now.wall,
         now.deadline_after(Duration::from_hours(24)),
     );
     store.insert(session).expect("the store is in memory");

@@ -56,7 +56,7 @@ timeout = 60
         findings_of_route(text),
         [
             format!(
-                "{file}: allow: the key is missing (write \"signed-in\" or a table with domains, \
+                "{file}: allow: the key is missing (write \"signed-in\" or [allow], a table with domains, \
                  groups, roles, users)"
             ),
             format!(
@@ -94,7 +94,10 @@ fn what_is_wrong_with_a_main_file_is_said_with_its_place() {
         (
             "no main section",
             MAIN.replace("[listen]\nhttps = \"0.0.0.0:443\"", ""),
-            &["listen.https: the key is missing"],
+            &[
+                "warning: config/vestibule.toml: listen.https: the key is missing, and no socket is \
+                 handed over here",
+            ],
         ),
         (
             "wrong type",

@@ -86,10 +86,11 @@ fn every_limit_can_be_written() {
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn a_limit_outside_of_its_bounds_is_said_with_its_place_and_what_is_allowed() {
     // S-317: 9 is the line of the key in the file.
-    let size = "is not a size (write a whole number with its unit, B, KB, MB, GB or KiB, MiB, GiB";
-    let head = "9:14: limits.head_bytes: the size is out of range (write a size from \"8KiB\" to \"256KiB\")";
-    let target = "9:16: limits.target_bytes: the size is out of range (write a size from \"256B\" to \"63KiB\")";
-    let body = "the size is out of range (write a size from \"1KiB\" to \"1024GiB\")";
+    let size =
+        "is not a size (write a size from 8KiB to 256KiB: \"16KiB\", \"32KiB\" or \"64KiB\")";
+    let head = "9:14: limits.head_bytes: the size is out of range (write a size from 8KiB to 256KiB: \"16KiB\", \"32KiB\" or \"64KiB\")";
+    let target = "9:16: limits.target_bytes: the size is out of range (write a size from 256B to 63KiB: \"4KiB\", \"8KiB\" or \"16KiB\")";
+    let body = "the size is out of range (write a size from \"1KiB\" to \"1024GiB\", or \"off\")";
     let wait = "the duration is out of range (write a duration from \"1s\" to \"1h\")";
     let up_to = "(write a whole number from 1 to 1000000 or \"off\")";
     for (line, said) in [
@@ -99,13 +100,13 @@ fn a_limit_outside_of_its_bounds_is_said_with_its_place_and_what_is_allowed() {
         ("head_bytes = \"32k\"", format!("9:14: limits.head_bytes: \"32k\" {size}")),
         (
             "head_bytes = 32768",
-            "9:14: limits.head_bytes: expected a text, found a number (write a whole number with"
+            "9:14: limits.head_bytes: expected a text, found a number (write a size from"
                 .to_owned(),
         ),
         (
             "head_bytes = \"8KiB\"",
             "9:14: limits.head_bytes: a head of 8KiB has no room for a target of 8KiB (write \
-             target_bytes below head_bytes)"
+             target_bytes below head_bytes, \"4KiB\")"
                 .to_owned(),
         ),
         ("target_bytes = \"255B\"", target.to_owned()),
@@ -123,8 +124,8 @@ fn a_limit_outside_of_its_bounds_is_said_with_its_place_and_what_is_allowed() {
         ("headers = 1001", "9:11: limits.headers: the number is out of range".to_owned()),
         (
             "headers = \"100\"",
-            "9:11: limits.headers: expected a whole number, found a text (write a whole number \
-             from 8 to 1000)"
+            "9:11: limits.headers: expected a whole number, found a text (write it without quotes: \
+             100)"
                 .to_owned(),
         ),
         ("head_timeout = \"0s\"", format!("9:16: limits.head_timeout: {wait}")),
@@ -179,8 +180,8 @@ fn a_limit_outside_of_its_bounds_is_said_with_its_place_and_what_is_allowed() {
         ("body_bytes = \"2000GiB\"", format!("9:14: limits.body_bytes: {body}")),
         (
             "body_bytes = \"none\"",
-            "9:14: limits.body_bytes: \"none\" is not a size (write a size, \"512KiB\" or \
-             \"10MiB\", or \"off\")"
+            "9:14: limits.body_bytes: \"none\" is not a size (write a size from \"1KiB\" to \
+             \"1024GiB\", or \"off\")"
                 .to_owned(),
         ),
         ("public_body_bytes = \"1B\"", format!("9:21: limits.public_body_bytes: {body}")),
@@ -265,7 +266,8 @@ fn a_front_that_could_be_everybody_or_is_no_network_is_refused_where_it_stands()
         ),
         (
             "trusted_proxies = \"10.0.0.1\"",
-            "4:19: listen.trusted_proxies: expected a list, found a text",
+            "4:19: listen.trusted_proxies: expected a list, found a text (write a list: \
+             trusted_proxies = [\"10.0.0.1\"])",
         ),
         (
             "proxy_protocol = true",
@@ -306,4 +308,16 @@ fn a_front_that_could_be_everybody_or_is_no_network_is_refused_where_it_stands()
         let start = format!("error: VESTIBULE_LISTEN__TRUSTED_PROXIES: {said}");
         assert!(findings[0].starts_with(&start), "{findings:#?}");
     }
+}
+
+#[test]
+fn an_address_is_needed_unless_a_socket_is_handed_over() {
+    let base = base(&MAIN.replace("https = \"0.0.0.0:443\"\n", ""));
+    let findings = base.findings(&[]);
+    let expected =
+        "warning: config/vestibule.toml:2:1: listen.https: the key is missing, and no socket";
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+    assert!(findings[0].starts_with(expected), "{findings:#?}");
+    let config = base.config(&[("LISTEN_FDS", "1")]);
+    assert_eq!(config.listen.https, None);
 }

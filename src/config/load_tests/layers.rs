@@ -126,7 +126,7 @@ fn a_bad_value_of_a_variable_is_reported_with_its_name() {
         "error: VESTIBULE_LISTEN__HTTPS__PORT: listen.https: expected a text, found a table",
         "error: VESTIBULE_LISTEN__WORKERS: listen.workers: expected a whole number, found a text",
         "error: VESTIBULE_ROUTE_WIKI__FROM: from: \"wiki\" does not begin with https://",
-        "error: VESTIBULE_SESION__MAX: sesion: unknown key (did you mean `session`?)",
+        "error: VESTIBULE_SESION__MAX: sesion: unknown key (did you mean VESTIBULE_SESSION__MAX?)",
         "error: VESTIBULE_SESSION__MAX: session.max: a session lives longer than nothing",
     ];
     assert_eq!(findings.len(), starts.len(), "{findings:#?}");

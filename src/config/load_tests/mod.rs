@@ -2,8 +2,10 @@
 
 mod bearer;
 mod broken_files;
+mod changes;
 mod front_door;
 mod layers;
+mod remedies;
 
 use std::{fs, path::Path, time::Duration};
 
@@ -125,7 +127,7 @@ fn findings_of_route(route: &str) -> Vec<String> {
 #[test]
 fn the_smallest_useful_files_are_enough() {
     let config = Base::new(MAIN, &[("wiki", WIKI)]).config(&[]);
-    assert_eq!(config.listen.https.port(), 443);
+    assert_eq!(config.listen.https.unwrap().port(), 443);
     assert_eq!(config.listen.http, None);
     assert_eq!(config.listen.grace, DEFAULT_GRACE);
     assert_eq!(config.listen.hsts, Some(DEFAULT_HSTS));

@@ -1,4 +1,7 @@
 //! The raw form of `[listen]`, `[limits]` and `[tls]`. The rules of the module above hold here.
+//!
+//! `formatMinimum` and `formatMaximum` are the bounds that `limits.rs` holds a size or a duration to;
+//! `examples` stand in remedies where those of the form would not do.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -14,11 +17,13 @@ use crate::config::{
 /// `[listen]`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(rename = "Listen", extend("required" = ["https"]))]
+#[schemars(rename = "Listen")]
 pub(in crate::config) struct RawListen {
-    /// The address that serves HTTPS, `"address:port"`. Required.
+    /// The address that serves HTTPS, `"address:port"`. Required, unless a socket for it is inherited
+    /// (systemd).
     pub(in crate::config) https: Option<Of<SocketAddr>>,
     /// The address that redirects plain HTTP to HTTPS, `"address:port"`. Default: none.
+    #[schemars(extend("examples" = ["0.0.0.0:80", "[::]:80"]))]
     pub(in crate::config) http: Option<Of<SocketAddr>>,
     /// Data threads, 1 to 1024. Default: one per core.
     #[schemars(range(min = 1, max = 1024))]
@@ -43,24 +48,30 @@ pub(in crate::config) struct RawListen {
 pub(in crate::config) struct RawLimits {
     /// Largest head of a request, a size, `"8KiB"` to `"256KiB"`; over HTTP/2 of its decoded fields.
     /// Default: `"32KiB"`.
+    #[schemars(extend("formatMinimum" = "8KiB", "formatMaximum" = "256KiB", "examples" = ["16KiB", "32KiB", "64KiB"]))]
     pub(in crate::config) head_bytes: Option<Of<Size>>,
     /// Most fields of a head, 8 to 1000. Default: 100.
     #[schemars(range(min = 8, max = 1000))]
     pub(in crate::config) headers: Option<usize>,
     /// Largest target (path and query), a size, `"256B"` to `"63KiB"` and below `head_bytes`.
     /// Default: `"8KiB"`.
+    #[schemars(extend("formatMinimum" = "256B", "formatMaximum" = "63KiB", "examples" = ["4KiB", "8KiB", "16KiB"]))]
     pub(in crate::config) target_bytes: Option<Of<Size>>,
     /// How long a head may take, and how long a new connection may say nothing, a duration, `"1s"` to
     /// `"1h"`. Default: `"10s"`.
+    #[schemars(extend("formatMinimum" = "1s", "formatMaximum" = "1h"))]
     pub(in crate::config) head_timeout: Option<Of<Duration>>,
     /// How long a handshake of TLS may take, with the PROXY header before it, a duration, `"1s"` to
     /// `"1h"`. Default: `"10s"`.
+    #[schemars(extend("formatMinimum" = "1s", "formatMaximum" = "1h"))]
     pub(in crate::config) tls_timeout: Option<Of<Duration>>,
     /// How long a connection may have nothing under way between two requests, a duration, `"1s"` to
     /// `"1h"`. Default: `"75s"`.
+    #[schemars(extend("formatMinimum" = "1s", "formatMaximum" = "1h"))]
     pub(in crate::config) idle: Option<Of<Duration>>,
     /// How long a client may send nothing in the middle of a body, a duration, `"1s"` to `"1h"`.
     /// Default: `"60s"`.
+    #[schemars(extend("formatMinimum" = "1s", "formatMaximum" = "1h"))]
     pub(in crate::config) body_idle: Option<Of<Duration>>,
     /// Most requests at once on one HTTP/2 connection, 1 to 1000. Default: 100.
     #[schemars(range(min = 1, max = 1000))]
@@ -73,8 +84,10 @@ pub(in crate::config) struct RawLimits {
     pub(in crate::config) connections_per_address: Option<RawUpTo>,
     /// Largest body from somebody who is signed in, a size, `"1KiB"` to `"1024GiB"`, or `"off"`. Default:
     /// `"off"`.
+    #[schemars(extend("formatMinimum" = "1KiB", "formatMaximum" = "1024GiB"))]
     pub(in crate::config) body_bytes: Option<Of<SizeOrOff>>,
     /// Largest body on a public path, a size, `"1KiB"` to `"1024GiB"`, or `"off"`. Default: `"1MiB"`.
+    #[schemars(extend("formatMinimum" = "1KiB", "formatMaximum" = "1024GiB"))]
     pub(in crate::config) public_body_bytes: Option<Of<SizeOrOff>>,
 }
 

@@ -92,15 +92,15 @@ fn one_message_begins_where_the_one_before_ends() {
 fn a_request_line_has_one_spelling() {
     // S-216, S-035
     assert_all_refused(&[
-        ("get / HTTP/1.1\r\n\r\n", MalformedStart),
-        ("GeT / HTTP/1.1\r\n\r\n", MalformedStart),
-        ("G_T / HTTP/1.1\r\n\r\n", MalformedStart),
-        ("-GET / HTTP/1.1\r\n\r\n", MalformedStart),
-        ("1GET / HTTP/1.1\r\n\r\n", MalformedStart),
+        ("get / HTTP/1.1\r\n\r\n", MalformedMethod),
+        ("GeT / HTTP/1.1\r\n\r\n", MalformedMethod),
+        ("G_T / HTTP/1.1\r\n\r\n", MalformedMethod),
+        ("-GET / HTTP/1.1\r\n\r\n", MalformedMethod),
+        ("1GET / HTTP/1.1\r\n\r\n", MalformedMethod),
         (" GET / HTTP/1.1\r\n\r\n", MalformedStart),
-        ("G\0T / HTTP/1.1\r\n\r\n", MalformedStart),
-        ("GÉT / HTTP/1.1\r\n\r\n", MalformedStart),
-        ("GET\t/ HTTP/1.1\r\n\r\n", MalformedStart),
+        ("G\0T / HTTP/1.1\r\n\r\n", MalformedMethod),
+        ("GÉT / HTTP/1.1\r\n\r\n", MalformedMethod),
+        ("GET\t/ HTTP/1.1\r\n\r\n", MalformedMethod),
         ("GET\r\n\r\n", MalformedStart),
         ("GET  / HTTP/1.1\r\n\r\n", MalformedStart),
         ("GET /\r\n\r\n", MalformedStart),
@@ -122,7 +122,7 @@ fn a_request_line_has_one_spelling() {
         ("GET / HTTPS/1.1\r\n\r\n", MalformedStart),
         ("GET / XTTP/1.1\r\n\r\n", MalformedStart),
         ("GET / b HTTP/1.1\r\n\r\n", MalformedStart),
-        ("\x16\x03\x01\x00\x2a\x01\x00", MalformedStart),
+        ("\x16\x03\x01\x00\x2a\x01\x00", MalformedMethod),
         ("GET /\t HTTP/1.1\r\n\r\n", MalformedTarget),
         ("GET /#/../admin HTTP/1.1\r\n\r\n", MalformedTarget),
         ("GET # HTTP/1.1\r\n\r\n", MalformedTarget),
@@ -138,7 +138,7 @@ fn a_request_line_has_one_spelling() {
         ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Version),
     ]);
     let long = format!("{} / HTTP/1.1\r\n\r\n", "M".repeat(33));
-    assert_refused(long.as_bytes(), MalformedStart);
+    assert_refused(long.as_bytes(), MalformedMethod);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Whole connections over a pipe, with short times and a clock that jumps to the next timer.
 
 use std::{
+    convert::Infallible,
     future::Future,
     pin::Pin,
     sync::{
@@ -14,7 +15,8 @@ use std::{
 use bytes::Bytes;
 use h2::client::SendRequest;
 use http::{Request, Response, StatusCode};
-use http_body::Frame;
+use http_body::{Body, Frame};
+use hyper::{body::Incoming, service::Service};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
     task::JoinHandle,
@@ -24,8 +26,8 @@ use tokio::{
 use super::*;
 use crate::{
     clock::Clock,
-    head_guard::HeadFault,
-    listener::{Shutdown, frame_scan::PREFACE},
+    head_guard::{HeadFault, RefuseHead},
+    listener::{Shutdown, deadline::now, frame_scan::PREFACE},
     telemetry::Metrics,
 };
 
@@ -49,6 +51,8 @@ enum App {
     GoesQuiet,
     /// No head.
     NeverAnswers,
+    /// A head, and a fault in place of a body.
+    Panics,
 }
 
 /// A service that counts what it has under way.
@@ -86,12 +90,13 @@ impl Service<Request<Incoming>> for Site {
         Box::pin(async move {
             let left = match app {
                 App::Gives(left) => left,
-                App::GoesQuiet => 1,
+                App::GoesQuiet | App::Panics => 1,
                 App::NeverAnswers => std::future::pending().await,
             };
             Ok(Response::new(Answer {
                 left,
                 goes_quiet: app == App::GoesQuiet,
+                panics: app == App::Panics,
                 _under_way: under_way,
             }))
         })
@@ -109,6 +114,7 @@ impl RefuseHead for Site {
 struct Answer {
     left: usize,
     goes_quiet: bool,
+    panics: bool,
     _under_way: UnderWay,
 }
 
@@ -121,6 +127,7 @@ impl Body for Answer {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = self.get_mut();
+        assert!(!this.panics, "a body of the tests panics on purpose");
         let length = this.left.min(1_000);
         this.left -= length;
         match (length, this.goes_quiet) {
@@ -154,7 +161,10 @@ impl House {
         let (ours, client) = duplex(64 * 1024);
         let serving = tokio::spawn({
             let (site, terms) = (site.clone(), terms.clone());
-            async move { serve(ours, site, ([127, 0, 0, 1], 1).into(), &terms, SHORT).await }
+            async move {
+                let caller = Caller::at(([127, 0, 0, 1], 1).into());
+                serve(ours, site, caller, &terms, SHORT).await;
+            }
         });
         let house = Self {
             site,
@@ -278,9 +288,9 @@ async fn an_old_connection_takes_no_requests_and_finishes_those_it_has() {
     let (mut sender, _connected) = client(stream, 1_000).await;
     let mut answer = asks(&mut sender).await.into_body();
     assert_eq!(answer.data().await.unwrap().unwrap().len(), 1);
-    tokio::time::sleep(SHORT.age / 2).await;
+    sleep(SHORT.age / 2).await;
     let _second = asks(&mut sender).await;
-    tokio::time::sleep(SHORT.age / 2 + Duration::from_secs(1)).await;
+    sleep(SHORT.age / 2 + Duration::from_secs(1)).await;
     assert!(sender.clone().ready().await.is_err(), "no third one");
     assert_eq!(house.under_way(), 2, "the first two go on");
     assert!(timeout(SHORT.drain / 2, answer.data()).await.is_err());
@@ -316,12 +326,72 @@ async fn whoever_takes_nothing_of_its_answers_makes_room_and_a_reader_does_not()
                     }
                 }
             }
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            sleep(Duration::from_secs(1)).await;
             waiting.ask_again();
             seconds += 1;
         }
         assert_eq!(house.serving.is_finished(), window == 0, "{window}");
     }
+}
+
+/// Whether the connection ends once it is asked to, one time only.
+async fn goes_when_asked(house: House) -> bool {
+    let pressure = house.terms.pressure.clone();
+    let _waiting = pressure.ask();
+    timeout(LAST_WORD * 2, house.serving).await.is_ok()
+}
+
+// S-260: at whatever moment it is asked.
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_hears_the_first_ask() {
+    for quarters in 0..40 {
+        let (house, stream) = House::new(App::Gives(10));
+        let (mut sender, _connected) = client(stream, 1_000).await;
+        for _ in 0..2 {
+            // The second time it had been listening.
+            assert_eq!(whole(asks(&mut sender).await).await.unwrap(), 10);
+            sleep(GRACE * 3 + GRACE * quarters / 4).await;
+        }
+        assert!(goes_when_asked(house).await, "{quarters}");
+    }
+}
+
+// S-260
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_a_request_makes_room_and_is_counted() {
+    for preface in [&b""[..], &PREFACE[..10], PREFACE] {
+        let (house, mut client) = House::new(App::NeverAnswers);
+        client.write_all(preface).await.unwrap();
+        let (pressure, metrics) = (house.terms.pressure.clone(), house.terms.metrics.clone());
+        let _waiting = pressure.ask();
+        let arrived = now();
+        house.serving.await.unwrap();
+        assert_eq!(
+            arrived.elapsed(),
+            GRACE,
+            "a client has a moment to say something"
+        );
+        assert!(metrics.text(0).contains("{reason=\"connections\"} 1"));
+    }
+}
+
+// S-260
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_was_idle_and_is_in_use_keeps_nobody_from_being_asked() {
+    let (house, stream) = House::new(App::NeverAnswers);
+    let (mut sender, _connected) = client(stream, 1_000).await;
+    drop(sender.send_request(request(), true).unwrap());
+    sleep(GRACE * 3).await;
+    assert_eq!((house.asked(), house.under_way()), (1, 0));
+    let pressure = house.terms.pressure.clone();
+    let mut other = Box::pin(pressure.asked());
+    assert!(futures_util::poll!(other.as_mut()).is_pending());
+    let (_answer, _) = sender.send_request(request(), true).unwrap();
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(house.under_way(), 1);
+    let _waiting = pressure.ask();
+    assert!(futures_util::poll!(other.as_mut()).is_ready());
+    assert!(!goes_when_asked(house).await);
 }
 
 // S-109, S-257
@@ -331,7 +401,7 @@ async fn a_stream_of_which_nothing_is_taken_is_reset_and_its_app_let_go() {
         let (house, stream) = House::new(App::Gives(1_000_000));
         let (mut sender, _connected) = client(stream, window).await;
         let stalled = asks(&mut sender).await;
-        tokio::time::sleep(SHORT.stall / 2).await;
+        sleep(SHORT.stall / 2).await;
         assert_eq!(house.under_way(), 1);
         let mut stalled = stalled.into_body();
         let reset = async {
@@ -358,7 +428,7 @@ async fn a_slow_reader_and_a_quiet_app_are_left_alone() {
     while let Some(data) = slow.data().await {
         let data = data.unwrap().len();
         length += data;
-        tokio::time::sleep(SHORT.stall / 3).await;
+        sleep(SHORT.stall / 3).await;
         slow.flow_control().release_capacity(data).unwrap();
     }
     assert_eq!(length, 100_000);
@@ -368,7 +438,7 @@ async fn a_slow_reader_and_a_quiet_app_are_left_alone() {
         let (house, stream) = House::new(app);
         let (mut sender, _connected) = client(stream, 65_535).await;
         let (_answer, _) = sender.send_request(request(), true).unwrap();
-        tokio::time::sleep(LONG).await;
+        sleep(LONG).await;
         assert_eq!(house.under_way(), 1);
     }
 }
@@ -394,6 +464,21 @@ async fn streams_end_with_their_connection() {
             house.becomes_empty().await;
         }
     }
+}
+
+// S-268
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_a_body_is_counted_and_ends_its_stream_alone() {
+    let (house, stream) = House::new(App::Panics);
+    let (mut sender, _connected) = client(stream, 1_000).await;
+    for count in 1..=3 {
+        let answer = asks(&mut sender).await;
+        assert!(whole(answer).await.is_err());
+        let counted = house.terms.metrics.text(0);
+        let sample = format!("vestibule_panics_total {count}");
+        assert!(counted.contains(&sample), "{counted}");
+    }
+    house.becomes_empty().await;
 }
 
 // S-258

@@ -87,8 +87,8 @@ async fn heads_that_unfold_are_refused_by_their_size_in_memory() {
             with([remembered(b"x", 15 * 1024), vec![YOUNGEST; 1_000]].concat()),
         ),
         (
-            "one byte too many",
-            with(h2::block(&[(b"x", &vec![b'y'; 32 * 1024])])),
+            "more than h2 is told to take",
+            with(h2::block(&[(b"x", &vec![b'y'; 40 * 1024])])),
         ),
     ];
     for (what, block) in bombs {

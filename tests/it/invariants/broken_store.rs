@@ -17,13 +17,15 @@ use tokio::net::{TcpListener, TcpStream};
 use vestibule::{
     clock::ManualClock,
     config::{AccessLog, route::Authority},
-    gateway::{Gateway, HouseRules, RouteTable, Worker},
-    identity::{ClaimRules, Identity, ProviderName, RouteId},
+    gateway::{Gateway, RouteTable, Worker},
+    identity::{ClaimRules, Identity, ProviderName, RouteId, Standing},
     key_ring::KeyRing,
     login::Login,
     oidc::RelyingParty,
     peer::{Peer, Transport},
-    session::{EndCause, Selection, Session, SessionKey, SessionStore, SessionToken, StoreError},
+    session::{
+        EndCause, Selection, Session, SessionKey, SessionStore, SessionToken, SignIn, StoreError,
+    },
     telemetry::{AccessWriter, Metrics},
 };
 
@@ -48,6 +50,8 @@ enum Fault {
     MixesHosts,
     /// Hands out a session of another provider.
     MixesProviders,
+    /// Hands out a session of what the provider was before.
+    MixesStandings,
     /// Hands out the right session.
     None,
 }
@@ -56,6 +60,7 @@ struct Store {
     fault: Fault,
     time: ManualClock,
     authority: Authority,
+    standing: Standing,
     asked: AtomicBool,
 }
 
@@ -79,10 +84,16 @@ impl SessionStore for Store {
         let session = Session::new(
             *key,
             ann(provider),
-            None,
+            SignIn {
+                standing: match self.fault {
+                    Fault::MixesStandings => Standing::from_bytes([7; 32]),
+                    _ => self.standing,
+                },
+                sid: None,
+                at: now.wall,
+            },
             authority,
             RouteId("wiki".to_owned()),
-            now.wall,
             now.deadline_after(match self.fault {
                 Fault::KeepsTheDead => Duration::ZERO,
                 _ => Duration::from_hours(1),
@@ -150,6 +161,7 @@ async fn scene(fault: Fault) -> Scene {
         fault,
         time: time.clone(),
         authority: authority.clone(),
+        standing: config.providers[0].standing(),
         asked: AtomicBool::new(false),
     });
     let metrics = Arc::new(Metrics::new(time.clock()));
@@ -168,7 +180,6 @@ async fn scene(fault: Fault) -> Scene {
         Arc::new(KeyRing::in_memory(time.clock())),
         time.clock(),
         Arc::clone(&metrics),
-        config.session.max,
         CONTROL.handle().clone(),
     );
     let gateway = Gateway::new(
@@ -178,11 +189,6 @@ async fn scene(fault: Fault) -> Scene {
         time.clock(),
         Arc::clone(&metrics),
         AccessWriter::to_stdout(AccessLog::Off).0,
-        HouseRules {
-            hsts: None,
-            limits: config.limits.clone(),
-            trusted_proxies: config.listen.trusted_proxies.clone(),
-        },
     );
     let worker = Worker::new(Arc::new(gateway));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -243,6 +249,7 @@ async fn a_store_in_doubt_lets_nobody_in() {
         (Fault::KeepsTheDead, 401, "unknown_session"),
         (Fault::MixesHosts, 401, "foreign_session"),
         (Fault::MixesProviders, 401, "foreign_session"),
+        (Fault::MixesStandings, 401, "foreign_session"),
     ] {
         let scene = scene(fault).await;
         for target in ["/", "/pub/", "/pub//"] {

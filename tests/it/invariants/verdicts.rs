@@ -58,7 +58,7 @@ async fn both_protocols_come_to_the_same_verdict() {
             400,
             "malformed_host",
         ),
-        (ask("GET", "/.vestibule/nothing"), 404, "no_route"),
+        (ask("GET", "/.vestibule/nothing"), 404, "unknown_endpoint"),
         (
             ask("POST", "/.vestibule/me").body(""),
             405,

@@ -30,8 +30,11 @@ async fn a_sign_in_survives_a_restart_with_the_same_state_folder() {
     assert_eq!(answer.header("location"), Some(&*url));
     assert_eq!(browser.view(&url).await.status, 200);
 
-    // Sessions lie in memory: after one more restart everybody signs in again, once.
-    let vestibule = vestibule.restarted().await;
+    // The session outlives one more. After a crash everybody signs in again, once.
+    let mut vestibule = vestibule.restarted().await;
+    assert_eq!(browser.view(&url).await.status, 200);
+    vestibule.crash();
+    vestibule.start().await;
     vestibule.can_sign_in(HOST).await;
     let trail = browser.follow(&url, 5).await;
     assert_eq!(trail.len(), 4);

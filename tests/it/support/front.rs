@@ -91,6 +91,16 @@ impl Front {
         assert!(known.is_ok(), "the provider did not become known");
     }
 
+    /// How many faults of apps were counted, of whatever kind.
+    pub(crate) fn upstream_failures(&self) -> u64 {
+        let text = self.vestibule.metrics();
+        let samples = text.lines().filter_map(|line| line.rsplit_once(' '));
+        samples
+            .filter(|(name, _)| name.starts_with("vestibule_upstream_failures_total{"))
+            .map(|(_, value)| value.parse::<u64>().unwrap())
+            .sum()
+    }
+
     /// The value of a sample of `/metrics`; zero if it is not there.
     pub(crate) fn metric(&self, sample: &str) -> u64 {
         let text = self.vestibule.metrics();

@@ -10,6 +10,7 @@ pub(crate) mod h2;
 pub(crate) mod h2_frames;
 pub(crate) mod house;
 pub(crate) mod issuer;
+pub(crate) mod lines;
 pub(crate) mod pki;
 pub(crate) mod process;
 mod server;

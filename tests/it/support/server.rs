@@ -8,6 +8,7 @@ use std::{
     pin::Pin,
     sync::{Arc, LazyLock, Mutex},
     thread,
+    time::Duration,
 };
 
 use futures_util::FutureExt;
@@ -90,7 +91,14 @@ impl Server {
 
     /// Listens again where it did before.
     pub(super) fn come_back(&self) {
-        self.listen(StdListener::bind(self.address).expect("nobody took the port meanwhile"));
+        // A connection of another test may have been given the port for its own end.
+        for attempt in 0.. {
+            match StdListener::bind(self.address) {
+                Ok(listener) => return self.listen(listener),
+                Err(error) => assert!(attempt < 1000, "{error}"),
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Every connection that was made before this call has been accepted when it returns; says how

@@ -10,20 +10,24 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use tempfile::TempDir;
 use vestibule::{
-    app::{self, Ready, Running},
+    app::{self, Inherited, Ready, Running},
     clock::ManualClock,
-    config::{Config, finding::Finding},
+    config::{AccessLog, Config, finding::Finding},
     session::SessionStore,
+    telemetry::AccessWriter,
 };
 
 use super::{
+    PATIENCE,
     client::{self, Browser, raw_tls::RawTls},
     clock,
     issuer::{CLIENT_ID, CLIENT_SECRET, Issuer},
+    lines::Lines,
     pki::{self, Pki, write_private},
 };
 
@@ -62,6 +66,7 @@ pub(crate) struct Builder {
     main: String,
     environment: Vec<(String, String)>,
     adjusting: Box<dyn Fn(&mut Config) + Send + Sync>,
+    lines: Option<Lines>,
 }
 
 /// An application without routes and providers that goes by a clock of its own.
@@ -84,6 +89,7 @@ pub(crate) fn at(time: &ManualClock) -> Builder {
         routes: Vec::new(),
         environment: Vec::new(),
         adjusting: Box::new(|_| ()),
+        lines: None,
         folder,
         port,
     }
@@ -168,6 +174,12 @@ impl Builder {
         self
     }
 
+    /// Writes the access log there, as JSON.
+    pub(crate) fn telling(mut self, lines: &Lines) -> Self {
+        self.lines = Some(lines.clone());
+        self
+    }
+
     /// What `check` says about these files; nothing is started.
     pub(crate) fn findings(self) -> Vec<Finding> {
         self.write_rest();
@@ -192,7 +204,20 @@ impl Builder {
     /// # Panics
     /// If the files cannot be served; the findings are in the message.
     pub(crate) fn run(self) -> Vestibule {
-        let running = app::start(self.prepared(), &self.time.clock()).unwrap();
+        let (ready, clock) = (self.prepared(), self.time.clock());
+        let running = match &self.lines {
+            None => app::start(ready, &clock),
+            Some(lines) => {
+                let (writer, guard) = AccessWriter::to(lines.clone(), AccessLog::Json);
+                app::start_with_access_log(
+                    Inherited::default(),
+                    ready,
+                    &clock,
+                    (writer, Some(guard)),
+                )
+            }
+        };
+        let running = running.unwrap();
         assert_eq!(running.https().port(), self.port);
         Vestibule {
             running: Some(running),
@@ -314,6 +339,21 @@ impl Vestibule {
         self.running().https()
     }
 
+    /// Follows its files from now on, and looks at them very often.
+    pub(crate) fn follow(&mut self) {
+        const EVERY: Duration = Duration::from_millis(20);
+        let (config_dir, time) = (self.built.config_dir(), self.built.time.clock());
+        let environment = self.built.environment.clone();
+        let sources = app::prepare(&config_dir, &environment, &time).sources;
+        let running = self.running.as_mut().expect("it was not stopped yet");
+        running.follow(&config_dir, environment, sources, EVERY);
+    }
+
+    /// Has its files read at once.
+    pub(crate) fn reload(&self) {
+        self.running().reload();
+    }
+
     /// What a second signal does while [`Vestibule::stop`] waits.
     pub(crate) fn hard_stop(&self) -> impl FnOnce() + Send + 'static {
         self.running().hard_stop()
@@ -332,6 +372,27 @@ impl Vestibule {
         if let Some(running) = self.running.take() {
             running.stop().await;
         }
+    }
+
+    /// Ends it without the care of a stop: nothing is left to the next one.
+    pub(crate) fn crash(&mut self) {
+        drop(self.running.take());
+    }
+
+    /// Starts it from the same files again, once the port is free.
+    ///
+    /// # Panics
+    /// If the files cannot be served; the findings are in the message.
+    pub(crate) async fn start(&mut self) {
+        let polling = async {
+            while TcpListener::bind((Ipv4Addr::LOCALHOST, self.built.port)).is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let freed = tokio::time::timeout(PATIENCE, polling).await;
+        freed.expect("the port becomes free");
+        let ready = self.built.prepared();
+        self.running = Some(app::start(ready, &self.built.time.clock()).unwrap());
     }
 
     /// Stops it, and starts it again from the same files.

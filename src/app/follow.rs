@@ -1,0 +1,174 @@
+//! Follows the files of a running vestibule: what changes on disk comes into force by itself.
+//!
+//! Looks every second, and reads once two looks in a row are the same, so that nobody's half-written
+//! file is read; what was changed while it was read is read again. Files are looked at and read beside
+//! the runtime, which a file system that hangs must not hold up.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::sync::{Mutex, Notify};
+
+use super::{
+    prepare::{Prepared, prepare},
+    reload::{InForce, Occasion},
+};
+use crate::{
+    clock::Clock,
+    config::watch::{Look, Sources, Watch},
+    listener::{Phase, Shutdown},
+    telemetry::{SharedMetrics, chain},
+};
+
+/// How long it is from one look at the files to the next.
+pub const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// After so many looks refused files are read again, changed or not: a disk may have been full, or
+/// the files that a process may have open used up.
+const LOOKS_BEFORE_RETRY: u32 = 30;
+
+/// How often files that somebody asked to be read are read again at once, if they move meanwhile.
+const ATTEMPTS: u32 = 3;
+
+/// Where a configuration comes from.
+pub(super) struct Origin {
+    pub(super) config_dir: PathBuf,
+    pub(super) environment: Vec<(String, String)>,
+}
+
+/// Follows the files of one configuration.
+pub(super) struct Follower {
+    origin: Arc<Origin>,
+    every: Duration,
+    asked: Arc<Notify>,
+    shutdown: Shutdown,
+    clock: Clock,
+    metrics: SharedMetrics,
+    state: Mutex<State>,
+}
+
+struct State {
+    watch: Watch,
+    in_force: InForce,
+    /// Nothing was read yet since the start.
+    is_fresh: bool,
+    /// Looks since refused files were read.
+    looks: u32,
+}
+
+/// A reading of the files.
+struct Reading {
+    before: Look,
+    prepared: Prepared,
+    after: Look,
+}
+
+impl Follower {
+    pub(super) fn new(
+        origin: Origin,
+        sources: Sources,
+        every: Duration,
+        asked: Arc<Notify>,
+        in_force: InForce,
+        (shutdown, clock, metrics): (Shutdown, Clock, SharedMetrics),
+    ) -> Arc<Self> {
+        let state = State {
+            watch: Watch::over(sources),
+            in_force,
+            is_fresh: true,
+            looks: 0,
+        };
+        Arc::new(Self {
+            origin: Arc::new(origin),
+            every,
+            asked,
+            shutdown,
+            clock,
+            metrics,
+            state: Mutex::new(state),
+        })
+    }
+
+    /// Follows until a stop begins.
+    pub(super) async fn follow(self: Arc<Self>) {
+        let mut state = self.state.lock().await;
+        loop {
+            let occasion = if std::mem::take(&mut state.is_fresh) {
+                // What was changed between reading and serving would never look changed.
+                Occasion::Started
+            } else {
+                tokio::select! {
+                    () = self.asked.notified() => Occasion::Asked,
+                    () = tokio::time::sleep(self.every) => Occasion::Changed,
+                    () = self.shutdown.reached(Phase::Draining) => return,
+                }
+            };
+            self.turn(&mut state, occasion).await;
+        }
+    }
+
+    async fn turn(&self, state: &mut State, occasion: Occasion) {
+        if occasion == Occasion::Changed && !self.is_due(state).await {
+            return;
+        }
+        state.looks = 0;
+        let attempts = if occasion == Occasion::Changed {
+            1
+        } else {
+            ATTEMPTS
+        };
+        for _ in 0..attempts {
+            let Some(reading) = self.read(&state.watch).await else {
+                state.in_force.refuse(Vec::new(), occasion);
+                return;
+            };
+            let Reading {
+                before,
+                prepared,
+                after,
+            } = reading;
+            let sources = prepared.sources.clone();
+            if state.watch.has_read(sources, before, after) {
+                state.in_force.take_up(prepared, occasion);
+                return;
+            }
+        }
+        // What still moves is taken up once it is quiet.
+    }
+
+    /// Whether the files have changed and are quiet, or were refused long ago.
+    async fn is_due(&self, state: &mut State) -> bool {
+        let sources = state.watch.sources().clone();
+        let looking = tokio::task::spawn_blocking(move || sources.look()).await;
+        let Ok(look) = looking else {
+            return false;
+        };
+        let has_settled = state.watch.has_settled(look);
+        state.looks = state.looks.saturating_add(1);
+        let retries = state.in_force.is_stale() && state.looks >= LOOKS_BEFORE_RETRY;
+        has_settled || retries
+    }
+
+    /// Reads everything; `None` if that ends in a fault of ours.
+    async fn read(&self, watch: &Watch) -> Option<Reading> {
+        let (origin, clock) = (Arc::clone(&self.origin), self.clock.clone());
+        let sources = watch.sources().clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let before = sources.look();
+            let prepared = prepare(&origin.config_dir, &origin.environment, &clock);
+            let after = prepared.sources.look();
+            Reading {
+                before,
+                prepared,
+                after,
+            }
+        });
+        reading
+            .await
+            .map_err(|error| {
+                self.metrics.panicked();
+                let error = chain(&error);
+                tracing::error!(error, "reading the configuration ended in a fault");
+            })
+            .ok()
+    }
+}
