@@ -276,13 +276,11 @@ impl AccessTokens {
 
 impl Source {
     fn is_named(&self, issuer: &str) -> Result<bool, ProviderUnavailable> {
-        Ok(match &self.issuer {
-            Some(own) => own == issuer,
-            None => {
-                let known = self.party.known()?;
-                known.site.metadata.issuer.admits_answer(issuer)
-            }
-        })
+        if let Some(own) = &self.issuer {
+            return Ok(own == issuer);
+        }
+        let known = self.party.known()?;
+        Ok(known.site.metadata.issuer.admits_answer(issuer))
     }
 }
 
