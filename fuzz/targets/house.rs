@@ -35,6 +35,7 @@ use vestibule::{
     peer::Transport,
     session::{MemoryStore, SessionStore, SessionToken},
     telemetry::{AccessWriter, Metrics, SharedMetrics},
+    upstream::Seats,
 };
 
 use self::{
@@ -200,6 +201,7 @@ impl House {
             clock.clone(),
             Arc::clone(&metrics),
             access,
+            Arc::new(Seats::new(100, 3)),
         );
         let terms = Terms {
             limits: Arc::new(config.limits),

@@ -6,7 +6,10 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::sync::{Mutex, Notify};
+use tokio::{
+    sync::{Mutex, Notify},
+    task::JoinError,
+};
 
 use super::{
     prepare::{Prepared, prepare},
@@ -14,7 +17,10 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    config::watch::{Look, Sources, Watch},
+    config::{
+        finding::{Finding, Place},
+        watch::{Look, Sources, Watch},
+    },
     listener::{Phase, Shutdown},
     telemetry::{SharedMetrics, chain},
 };
@@ -118,7 +124,14 @@ impl Follower {
         };
         for _ in 0..attempts {
             let Some(reading) = self.read(&state.watch).await else {
-                state.in_force.refuse(Vec::new(), occasion);
+                // Not again before they change, or have been refused for long.
+                if let Some(look) = self.look(&state.watch).await {
+                    let sources = state.watch.sources().clone();
+                    state.watch.has_read(sources, look.clone(), look);
+                }
+                let fault = "reading the configuration ended in a fault of vestibule's own";
+                let fault = Finding::error(Place::default(), fault, "report this");
+                state.in_force.refuse(vec![fault], occasion);
                 return;
             };
             let Reading {
@@ -137,15 +150,26 @@ impl Follower {
 
     /// Whether the files have changed and are quiet, or were refused long ago.
     async fn is_due(&self, state: &mut State) -> bool {
-        let sources = state.watch.sources().clone();
-        let looking = tokio::task::spawn_blocking(move || sources.look()).await;
-        let Ok(look) = looking else {
+        let Some(look) = self.look(&state.watch).await else {
             return false;
         };
         let has_settled = state.watch.has_settled(look);
         state.looks = state.looks.saturating_add(1);
         let retries = state.in_force.is_stale() && state.looks >= LOOKS_BEFORE_RETRY;
         has_settled || retries
+    }
+
+    /// Looks at the files; `None` if that ends in a fault of ours.
+    async fn look(&self, watch: &Watch) -> Option<Look> {
+        let sources = watch.sources().clone();
+        let looking = tokio::task::spawn_blocking(move || sources.look()).await;
+        looking.map_err(|error| self.tell_of_fault(&error)).ok()
+    }
+
+    fn tell_of_fault(&self, error: &JoinError) {
+        self.metrics.panicked();
+        let error = chain(error);
+        tracing::error!(error, "reading the configuration ended in a fault");
     }
 
     /// Reads everything; `None` if that ends in a fault of ours.
@@ -162,13 +186,7 @@ impl Follower {
                 after,
             }
         });
-        reading
-            .await
-            .map_err(|error| {
-                self.metrics.panicked();
-                let error = chain(&error);
-                tracing::error!(error, "reading the configuration ended in a fault");
-            })
-            .ok()
+        let read = reading.await;
+        read.map_err(|error| self.tell_of_fault(&error)).ok()
     }
 }

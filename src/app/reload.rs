@@ -1,4 +1,6 @@
-//! Puts another configuration in force while everything goes on: all of it or nothing.
+//! Puts another configuration in force while everything goes on: all of it or nothing, one swap right
+//! after the other: certificates, the reception of new connections, providers, and the route table
+//! last, with everything that a request is judged by.
 //!
 //! Everything that can fail is built before anything is swapped. Sessions, connections and requests
 //! under way stay; what they may do is judged by what is in force. Never swaps in what `check` would
@@ -215,20 +217,23 @@ impl InForce {
             waiting: self.waits_for_start(&config),
             difference,
         };
-        self.config = Arc::new(config);
+        let config = Arc::new(config);
         if changes.is_nothing() {
+            self.config = config;
             return Some(changes);
         }
         // Whoever is sent to a host by the new table must find its certificate: the table comes last.
         swaps.certificates.swap(certificates);
         let reception = swaps.reception.load();
         swaps.reception.store(Arc::new(Reception {
-            entrance: reception.entrance.renewed(&self.config.listen),
-            doorstep: reception.doorstep.renewed(&self.config.listen),
-            limits: Arc::new(self.config.limits.clone()),
+            entrance: reception.entrance.renewed(&config.listen),
+            doorstep: reception.doorstep.renewed(&config.listen),
+            limits: Arc::new(config.limits.clone()),
         }));
         self.swap_providers(providers, &replaced);
         swaps.gateway.swap(table);
+        // Last: what is compared with next time is what came into force whole.
+        self.config = config;
         Some(changes)
     }
 

@@ -5,6 +5,7 @@
 //! that they never hold up a data thread.
 
 use std::{
+    collections::HashSet,
     net::{SocketAddr, TcpListener},
     path::Path,
     pin::pin,
@@ -32,7 +33,7 @@ use super::{
     open_files,
     prepare::Ready,
     reload::{Fresh, InForce, Swaps},
-    threads::{DataThread, Reception, seats_beside, serve_beside},
+    threads::{DataThread, Reception, Started, serve_beside},
 };
 use crate::{
     clock::Clock,
@@ -48,6 +49,7 @@ use crate::{
     ops::{Ops, ProviderLine},
     session::{MemoryStore, SessionStore},
     telemetry::{AccessWriter, Metrics, SharedMetrics, chain},
+    upstream::Seats,
 };
 
 /// Threads of the runtime for sign-ins, providers and operators.
@@ -150,13 +152,12 @@ fn start_on(
         certificates,
         providers,
     } = ready;
+    let seats = Arc::new(Seats::new(open_files::allow_for(&config), apps(&config)));
     let http = sockets(inherited.http.as_ref(), config.listen.http, 1)?;
     let ops = sockets(inherited.ops.as_ref(), config.ops, 1)?;
-    let beside = usize::from(http.is_some()) + usize::from(ops.is_some());
-    let beside = beside * seats_beside(&config.limits);
-    open_files::allow_for(config.limits.connections, beside);
     let control = control_runtime()?;
     let shutdown = Shutdown::default();
+    let begun = Arc::new(AtomicBool::new(false));
     let crippled = Arc::new(AtomicBool::new(false));
     let metrics = Arc::new(Metrics::new(clock.clone()));
     let store = session_store(&config, clock, &metrics);
@@ -171,6 +172,7 @@ fn start_on(
     let parts = Parts {
         clock: clock.clone(),
         metrics: Arc::clone(&metrics),
+        seats,
         store: Arc::clone(&store),
         key_ring,
         sign_ins: handover.sign_ins(),
@@ -220,7 +222,12 @@ fn start_on(
     if let Some(sockets) = ops {
         let serving = {
             let (shutdown, crippled) = (shutdown.clone(), Arc::clone(&crippled));
-            move || shutdown.phase() == Phase::Serving && !crippled.load(Ordering::Acquire)
+            let begun = Arc::clone(&begun);
+            move || {
+                begun.load(Ordering::Acquire)
+                    && shutdown.phase() == Phase::Serving
+                    && !crippled.load(Ordering::Acquire)
+            }
         };
         let service = ops_service(metrics, store, providers, serving);
         let terms = Terms {
@@ -231,7 +238,7 @@ fn start_on(
     }
     running.control = Some(control);
     let room = Room::new(config.limits.connections, terms.pressure.clone());
-    handover.take_over();
+    let mut threads = Vec::new();
     for (number, listener) in listeners.into_iter().enumerate() {
         let thread = DataThread {
             listener,
@@ -241,8 +248,12 @@ fn start_on(
             terms: terms.clone(),
             crippled: Arc::clone(&crippled),
         };
-        running.threads.push(thread.start(number)?);
+        threads.push(thread.start(number)?);
     }
+    // Nothing can fail from here on: what the last process left is good once.
+    handover.take_over();
+    running.threads = threads.into_iter().map(Started::begin).collect();
+    begun.store(true, Ordering::Release);
     tracing::info!(
         https = %running.https,
         threads = running.threads.len(),
@@ -297,10 +308,17 @@ fn key_ring(config: &Config, clock: &Clock) -> SharedKeyRing {
     Arc::new(key_ring)
 }
 
+/// How many apps there are, by their addresses.
+fn apps(config: &Config) -> usize {
+    let addresses: HashSet<_> = config.routes.iter().map(|route| &route.to).collect();
+    addresses.len()
+}
+
 /// What the gateway is made of.
 struct Parts<'a> {
     clock: Clock,
     metrics: SharedMetrics,
+    seats: Arc<Seats>,
     store: Arc<dyn SessionStore>,
     key_ring: SharedKeyRing,
     sign_ins: Arc<login::Memory>,
@@ -331,6 +349,7 @@ impl Parts<'_> {
             self.clock,
             self.metrics,
             access,
+            self.seats,
         ))
     }
 }

@@ -8,6 +8,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc,
     },
     thread,
 };
@@ -39,6 +40,9 @@ pub(super) struct Reception {
     pub(super) limits: Arc<Limits>,
 }
 
+/// Most connections at once of a listener without TLS: each has one short answer.
+pub(super) const ROOM_BESIDE: usize = 1_000;
+
 /// One thread that accepts, serves and forwards.
 pub(super) struct DataThread {
     pub(super) listener: TcpListener,
@@ -51,20 +55,24 @@ pub(super) struct DataThread {
 }
 
 impl DataThread {
-    /// Starts it; it ends with the stop.
-    pub(super) fn start(self, number: usize) -> anyhow::Result<thread::JoinHandle<()>> {
+    /// Starts it; it serves once it is told to, and ends with the stop.
+    pub(super) fn start(self, number: usize) -> anyhow::Result<Started> {
+        let (begin, begun) = mpsc::channel();
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
             .context("failed to start the runtime of a data thread")?;
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name(format!("data-{number}"))
             .spawn(move || {
-                runtime.block_on(self.run());
+                if begun.recv().is_ok() {
+                    runtime.block_on(self.run());
+                }
                 // Not to be held up by a name that is still being looked up.
                 runtime.shutdown_background();
             })
-            .context("failed to start a data thread")
+            .context("failed to start a data thread")?;
+        Ok(Started { begin, thread })
     }
 
     async fn run(self) {
@@ -95,6 +103,21 @@ impl DataThread {
     }
 }
 
+/// A data thread that does not serve yet; without being told to it ends.
+pub(super) struct Started {
+    begin: mpsc::Sender<()>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Started {
+    /// Lets it serve.
+    pub(super) fn begin(self) -> thread::JoinHandle<()> {
+        // If it is gone it is joined all the same.
+        let _ = self.begin.send(());
+        self.thread
+    }
+}
+
 /// Keeps a thread until what it has begun is done, or until the end: also when it can no longer accept.
 async fn attend(
     accepting: impl Future<Output = io::Result<()>>,
@@ -114,12 +137,6 @@ async fn attend(
     }
 }
 
-/// How many connections a listener without TLS has at the most: what asks there asks for little.
-pub(super) fn seats_beside(limits: &Limits) -> usize {
-    const MOST: usize = 1_000;
-    limits.connections.min(MOST)
-}
-
 /// Serves a listener without TLS on the control runtime; it has room and pressure of its own.
 pub(super) fn serve_beside<S>(
     control: &Handle,
@@ -134,7 +151,8 @@ pub(super) fn serve_beside<S>(
         pressure: Pressure::default(),
         ..terms.clone()
     };
-    let room = Room::new(seats_beside(&terms.limits), terms.pressure.clone());
+    let connections = terms.limits.connections.min(ROOM_BESIDE);
+    let room = Room::new(connections, terms.pressure.clone());
     for listener in sockets.into_listeners() {
         let (room, terms, service) = (room.clone(), terms.clone(), service.clone());
         let reception = Arc::clone(reception);

@@ -65,11 +65,12 @@ pub struct Limits {
     pub tls_timeout: Duration,
     /// How long a connection may have nothing under way between two requests.
     pub idle: Duration,
-    /// How long a client may send nothing in the middle of a body.
+    /// How long a client may send nothing in the middle of a body; on a public path beside what it
+    /// brings.
     pub body_idle: Duration,
     /// Most requests at once on one HTTP/2 connection.
     pub streams: u32,
-    /// Most connections at once.
+    /// Most connections at once of clients; there are as many towards apps, if the open files allow.
     pub connections: usize,
     /// Most connections at once of one address (of one /64 for IPv6); no such limit if absent.
     pub connections_per_address: Option<usize>,

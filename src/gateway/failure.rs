@@ -125,6 +125,7 @@ impl GatewayError {
                 StatusCode::GATEWAY_TIMEOUT => Notice::UpstreamSlow,
                 StatusCode::BAD_GATEWAY => Notice::UpstreamDown,
                 StatusCode::PAYLOAD_TOO_LARGE => Notice::BodyTooLarge,
+                StatusCode::SERVICE_UNAVAILABLE => Notice::UpstreamCrowded,
                 _ => Notice::BadRequest,
             },
         }
@@ -187,6 +188,17 @@ impl Worker {
             GatewayError::Bearer(BearerRefusal::Token(error)) => {
                 let error = chain(error);
                 tracing::debug!(request_id, route, error, "refused an access token");
+            }
+            // Said once a minute where it was found; strangers can bring it about as often as they like.
+            GatewayError::Upstream(UpstreamError::Crowded(crowd)) => {
+                self.metrics()
+                    .upstream_failed(route.unwrap_or_default(), error.reason());
+                tracing::debug!(
+                    request_id,
+                    route,
+                    crowd = crowd.word(),
+                    "the app is crowded"
+                );
             }
             GatewayError::Upstream(error) if error.blame() == Blame::Upstream => {
                 tell_of_app(self.metrics(), route, request_id, error.reason(), error);

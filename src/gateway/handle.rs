@@ -40,7 +40,7 @@ use crate::{
     reserved::is_own_path,
     session::SessionStore,
     telemetry::{AccessWriter, Decision, Metrics, SharedMetrics},
-    upstream::{AnswerBody, UpstreamClient},
+    upstream::{AnswerBody, Seats, UpstreamClient},
 };
 
 /// What all threads share.
@@ -51,6 +51,7 @@ pub struct Gateway {
     clock: Clock,
     metrics: SharedMetrics,
     access: AccessWriter,
+    seats: Arc<Seats>,
 }
 
 /// One data thread's gateway: what is shared, and connections to the apps of its own.
@@ -100,6 +101,7 @@ impl Gateway {
         clock: Clock,
         metrics: SharedMetrics,
         access: AccessWriter,
+        seats: Arc<Seats>,
     ) -> Self {
         let table = Arc::new(ArcSwap::from_pointee(table));
         for word in GatewayError::refusals() {
@@ -112,6 +114,7 @@ impl Gateway {
             clock,
             metrics,
             access,
+            seats,
         }
     }
 
@@ -137,7 +140,8 @@ impl Worker {
     /// A worker for one data thread.
     #[must_use]
     pub fn new(gateway: Arc<Gateway>) -> Arc<Self> {
-        let upstream = UpstreamClient::new(gateway.clock.clone());
+        let seats = Arc::clone(&gateway.seats);
+        let upstream = UpstreamClient::new(gateway.clock.clone(), seats);
         Arc::new(Self { gateway, upstream })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Nothing else in the gateway sends anything to an app.
 
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -15,9 +15,13 @@ use super::{
     routes::{RouteEntry, RouteTable},
 };
 use crate::upstream::{
-    AnswerBody, BodyLimits, Forwarding, Lease, RenderedIdentity, UpstreamError,
-    answer_headers::AnswerFacts, forward, headers::RequestFacts,
+    AnswerBody, BodyLimits, BytesPerSecond, Caller, Forwarding, Lease, RenderedIdentity,
+    UpstreamError, answer_headers::AnswerFacts, forward, headers::RequestFacts,
 };
+
+/// How slowly somebody who is not signed in may send a body. Whoever is signed in may be as slow as
+/// they like: a quiet stream can be what an app is for.
+const SLOWEST_STRANGER: BytesPerSecond = BytesPerSecond(NonZeroU32::new(500).unwrap());
 
 impl Worker {
     /// Passes a request on: of `sender`, whom the app is told of, or of anybody where a rule says so.
@@ -40,12 +44,17 @@ impl Worker {
             request_id: &context.id.header_value(),
             identity,
         };
-        let bytes = match identity {
-            Some(_) => limits.body_bytes,
-            None => limits.public_body_bytes,
+        let (caller, bytes, slowest) = match identity {
+            Some(_) => (Caller::Person, limits.body_bytes, None),
+            None => (
+                Caller::Stranger,
+                limits.public_body_bytes,
+                Some(SLOWEST_STRANGER),
+            ),
         };
         let forwarding = Forwarding {
             client: self.upstream(),
+            caller,
             target: &entry.target,
             removal: &table.removal,
             facts,
@@ -53,6 +62,7 @@ impl Worker {
             body: BodyLimits {
                 idle: limits.body_idle,
                 bytes,
+                slowest,
             },
             answer: AnswerFacts {
                 session_decided: identity.is_some(),

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::stopwatch::now;
+
 /// Frames that are counted together.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Kind {
@@ -166,14 +168,6 @@ impl Left {
         self.frames = self.frames.checked_sub(1)?;
         Some(())
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "how much time has passed, as a timer would tell; nothing is dated by it, and tests can move it"
-)]
-fn now() -> Instant {
-    Instant::now()
 }
 
 fn brought_back(allowance: &Allowance, passed: Duration) -> u32 {

@@ -1,6 +1,11 @@
 //! A reader around an HTTP/2 connection that counts the frames a client sends and ends the connection
 //! when there are too many of a kind, or when one is begun and not finished (RFC 9113 4.1, 10.5).
 //!
+//! It reads no further requests from a client that takes nothing of its answers. No honest client can
+//! be caught in that: what it still has to send is small beside what it has left lying, and at the
+//! latest when nothing more can be sent it reads, which is all that is waited for. One that does not
+//! read even then is given up by the patience with its writes.
+//!
 //! It goes along in one pass, keeps no bytes, and never rewrites one: the protocol is hyper's affair.
 
 use std::{
@@ -10,7 +15,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -34,6 +39,10 @@ const MAX_CONTINUATIONS: u32 = 20;
 /// DATA below this many bytes costs more to handle than it brings.
 const TINY: usize = 64;
 
+/// Requests that are taken on although the line takes nothing of what is ready for their client.
+/// Heads of answers are not flow-controlled: each of them would be work and a head to hold.
+const REQUESTS_AHEAD: u32 = 16;
+
 /// RFC 9113 7.
 const ENHANCE_YOUR_CALM: u8 = 0xb;
 
@@ -47,6 +56,8 @@ pub(super) struct FrameGuard<I> {
     outgoing: FrameScan,
     watch: Watch,
     unfinished: Deadline,
+    /// Whoever would read on, while no further requests are read.
+    held: Option<Waker>,
 }
 
 /// What others may see of a guard while hyper has it.
@@ -75,6 +86,8 @@ struct Incoming {
     begun: u64,
     /// The highest stream that was begun.
     last_stream: u32,
+    /// Requests that have come since a write last moved.
+    since_moved: u32,
 }
 
 /// How long something may stay unfinished. Its timer is made once, when it is first wanted.
@@ -99,6 +112,7 @@ impl<I> FrameGuard<I> {
                 timer: None,
                 runs_for: None,
             },
+            held: None,
         }
     }
 
@@ -123,9 +137,26 @@ impl<I> FrameGuard<I> {
         }
     }
 
-    fn note_progress<T>(&self, written: &Poll<T>) {
+    fn note_progress<T>(&mut self, written: &Poll<T>) {
         let stands = written.is_pending();
         self.watch.0.write_stands.store(stands, Ordering::Relaxed);
+        if !stands {
+            self.incoming.since_moved = 0;
+            if let Some(reader) = self.held.take() {
+                reader.wake();
+            }
+        }
+    }
+
+    /// Whether nothing more is read until a write moves; then whoever reads is woken.
+    fn is_held(&mut self, context: &Context<'_>) -> bool {
+        let is_held = self.watch.is_write_standing() && self.incoming.since_moved > REQUESTS_AHEAD;
+        if is_held {
+            self.held = Some(context.waker().clone());
+            // What it does not get to send cannot be late.
+            self.unfinished.runs_for = None;
+        }
+        is_held
     }
 }
 
@@ -150,6 +181,7 @@ impl Incoming {
             last_kind: DATA,
             begun: 0,
             last_stream: 0,
+            since_moved: 0,
         }
     }
 
@@ -173,7 +205,10 @@ impl Incoming {
             DATA => return Ok(()),
             HEADERS => {
                 self.block = (!head.ends_headers()).then_some(0);
-                self.last_stream = self.last_stream.max(head.stream);
+                if head.stream > self.last_stream {
+                    self.last_stream = head.stream;
+                    self.since_moved = self.since_moved.saturating_add(1);
+                }
                 self.budgets.earn(Earned::Request);
                 return Ok(());
             }
@@ -250,6 +285,9 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for FrameGuard<I> {
         let this = self.get_mut();
         if let Some(reason) = this.watch.cut() {
             return Poll::Ready(Err(this.cut(reason, context)));
+        }
+        if this.is_held(context) {
+            return Poll::Pending;
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut this.io).poll_read(context, buffer);

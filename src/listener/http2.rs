@@ -1,7 +1,11 @@
 //! An HTTP/2 connection: its time limits, its floods, and its end (RFC 9113).
 //!
 //! Knows nothing of what a request means. What one client can make us keep or do is bounded here, by
-//! what hyper is told and by the guard around the connection.
+//! what hyper is told and by the guard around the connection. At the default limits that is 170 KiB for
+//! each of its streams, nearly all of it heads, which no window holds back: a request's 32 as it came and
+//! as the app got it, an answer's 64 in its buffer; 320 KiB more for each that has a connection to an
+//! app, of a body that its client does not take; and a mebibyte for the connection itself. A test holds
+//! it to that.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -109,7 +113,9 @@ where
     let service = StreamService::new(service, activity.clone(), Arc::clone(limits));
     let builder = builder(tasks, limits, patience);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
+    // What lies ready wins over every reason to close.
     let farewell = tokio::select! {
+        biased;
         served = connection.as_mut() => {
             return ended(served, watch.cut(), caller, terms);
         }
@@ -207,7 +213,21 @@ async fn outstays(farewell: Farewell, activity: &Activity, idle: Duration, patie
             () = idles(activity, idle) => {}
             () = sleep(patience.drain) => {}
         },
-        Farewell::Idle => sleep(patience.ping_timeout).await,
+        // What was on its way when it was told is served to its end.
+        Farewell::Idle => {
+            let rests = async {
+                loop {
+                    sleep(patience.ping_timeout).await;
+                    if activity.seen().is_at_rest() {
+                        return;
+                    }
+                }
+            };
+            tokio::select! {
+                () = rests => {}
+                () = sleep(patience.drain) => {}
+            }
+        }
         Farewell::Room => loop {
             sleep(LAST_WORD).await;
             if activity.seen().waits_for_its_client() {

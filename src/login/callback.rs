@@ -117,7 +117,8 @@ impl Login {
 
     async fn finish(&self, door: &Door<'_>, attempt: &Attempt, answer: Parameters) -> Answer {
         let back = Some(&attempt.return_to);
-        if door.relying_party.name() != &attempt.provider {
+        let provider = &door.relying_party;
+        if provider.name() != &attempt.provider || provider.standing() != attempt.standing {
             return self.failed(
                 door,
                 "provider_changed",

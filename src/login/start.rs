@@ -64,7 +64,7 @@ impl Login {
             door.now.wall,
             returns,
         )
-        .of_run(self.memory.run());
+        .of_run(self.memory.run(), door.relying_party.standing());
         let redirect_uri = callback_url(door);
         let request = AuthorizationRequest {
             redirect_uri: &redirect_uri,

@@ -6,6 +6,7 @@
 
 use std::{fmt::Write, time::Duration};
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,7 @@ use super::{memory::Run, return_to::ReturnTo};
 use crate::{
     clock::Timestamp,
     config::route::Authority,
-    identity::{ProviderName, RouteId},
+    identity::{ProviderName, RouteId, Standing},
     key_ring::{KeyRing, OpenError},
     secret::{Secret, digest_of},
     session::cookie,
@@ -49,6 +50,8 @@ pub struct Attempt {
     pub authority: Authority,
     /// The provider it was sent to.
     pub provider: ProviderName,
+    /// What that provider was then: its code is for nobody else (RFC 9700 4.4).
+    pub standing: Standing,
     /// The route it was begun for.
     pub route: RouteId,
     /// When it was begun.
@@ -85,6 +88,8 @@ struct Sealed {
     c: u8,
     #[serde(default)]
     p: Run,
+    #[serde(default)]
+    a: String,
 }
 
 impl Attempt {
@@ -109,13 +114,19 @@ impl Attempt {
             begun_at,
             returns,
             run: Run::default(),
+            standing: Standing::from_bytes([0; 32]),
         }
     }
 
-    /// The same attempt, begun by `run`; without this it counts nowhere.
+    /// The same attempt, begun by `run` at a provider that stands on `standing`; without this it counts
+    /// nowhere.
     #[must_use]
-    pub fn of_run(self, run: Run) -> Self {
-        Self { run, ..self }
+    pub fn of_run(self, run: Run, standing: Standing) -> Self {
+        Self {
+            run,
+            standing,
+            ..self
+        }
     }
 
     /// Finds the attempt that `state` belongs to among the cookies of the browser that brings it.
@@ -197,6 +208,7 @@ impl Attempt {
             begun_at: Timestamp::from_unix_millis(sealed.b),
             returns: sealed.c,
             run: sealed.p,
+            standing: standing_of(&sealed.a),
         })
     }
 
@@ -213,9 +225,16 @@ impl Attempt {
             b: self.begun_at.unix_millis(),
             c: self.returns,
             p: self.run,
+            a: BASE64_URL_SAFE_NO_PAD.encode(self.standing.as_bytes()),
         };
         serde_json::to_vec(&sealed).expect("texts and numbers are always JSON")
     }
+}
+
+/// What was written; nothing that a provider stands on if it cannot be read.
+fn standing_of(text: &str) -> Standing {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
+    Standing::from_bytes(bytes.try_into().unwrap_or_default())
 }
 
 /// The trail that a finished sign-in leaves for a minute: if the browser is back without a session

@@ -107,6 +107,7 @@ pub(super) struct Texts {
     pub(super) signed_out: Situation,
     pub(super) store_down: Situation,
     pub(super) two_vestibules: Situation,
+    pub(super) upstream_crowded: Situation,
     pub(super) upstream_down: Situation,
     pub(super) upstream_slow: Situation,
 }

@@ -125,6 +125,12 @@ pub(super) const TEXTS: Texts = Texts {
                The site has to be set up differently; trying again will not help for long.",
         steps: &["Report this page to the people who run the app, with the reference below."],
     },
+    upstream_crowded: Situation {
+        title: "The app is busy",
+        what: "More people use the app at the moment than it can serve at once. What you sent did \
+               not reach it.",
+        steps: &["Wait a few seconds, then reload this page."],
+    },
     upstream_down: Situation {
         title: "The app does not answer",
         what: "You reached the entrance, but the app behind it is not available at the moment. \

@@ -119,6 +119,8 @@ pub enum Notice<'a> {
     StoreDown,
     /// The attempt was sealed by a vestibule with which this one shares nothing.
     TwoVestibules,
+    /// All the connections to the app that there may be are in use.
+    UpstreamCrowded,
     /// The app cannot be reached, or breaks the protocol.
     UpstreamDown,
     /// The app takes too long.
@@ -202,9 +204,10 @@ impl Notice<'_> {
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::ProviderDown { .. } | Self::StoreDown | Self::TwoVestibules => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::ProviderDown { .. }
+            | Self::StoreDown
+            | Self::TwoVestibules
+            | Self::UpstreamCrowded => StatusCode::SERVICE_UNAVAILABLE,
             Self::SignIn { .. } => StatusCode::UNAUTHORIZED,
             Self::SignInFailed { what, .. } => what.status(),
             Self::UpstreamDown => StatusCode::BAD_GATEWAY,

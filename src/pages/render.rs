@@ -199,6 +199,9 @@ const INERT_POLICY: &str =
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
                            base-uri 'none'; frame-ancestors 'none'; form-action";
 
+/// In how many seconds an app that is busy is worth another try.
+const RETRY_CROWDED: u16 = 5;
+
 fn add_headers_of(notice: &Notice<'_>, headers: &mut HeaderMap) {
     let policy = format!("{PAGE_POLICY} {}", form_action(notice));
     if let Ok(policy) = HeaderValue::try_from(policy) {
@@ -224,6 +227,9 @@ fn add_headers_of_status(notice: &Notice<'_>, headers: &mut HeaderMap) {
         Notice::ProviderDown { retry_after, .. } => {
             let seconds = retry_after.as_secs().max(1);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        Notice::UpstreamCrowded => {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_CROWDED));
         }
         _ => {}
     }

@@ -106,6 +106,7 @@ fn situation<'t>(notice: &Notice<'_>, texts: &'t Texts) -> &'t Situation {
         Notice::StartAgain { reason, .. } => texts.attempts.of(*reason),
         Notice::StoreDown => &texts.store_down,
         Notice::TwoVestibules => &texts.two_vestibules,
+        Notice::UpstreamCrowded => &texts.upstream_crowded,
         Notice::UpstreamDown => &texts.upstream_down,
         Notice::UpstreamSlow => &texts.upstream_slow,
     }

@@ -21,7 +21,7 @@ use hyper::body::Incoming;
 
 use super::{
     error::BodyError,
-    lease::{Ended, Lease, Watch},
+    lease::{BytesPerSecond, Ended, Lease, Watch},
     pool::{Connection, Pool},
 };
 use crate::clock::Clock;
@@ -55,6 +55,9 @@ pub struct BodyLimits {
     pub idle: Duration,
     /// The most bytes; no such limit if absent.
     pub bytes: Option<u64>,
+    /// The least it has to bring for the time the client is waited for, beyond one `idle`; no such
+    /// limit if absent.
+    pub slowest: Option<BytesPerSecond>,
 }
 
 /// What each direction does beside passing on.
@@ -83,8 +86,8 @@ impl<S: Side> Passing<S> {
                 return Poll::Pending;
             }
         };
-        self.watch.moved();
         let data = next.transpose().map_err(BodyError::BrokenOff)?;
+        self.watch.moved(data.as_ref().map_or(0, Bytes::len));
         let is_last = incoming.is_end_stream();
         self.side.pass(data.as_ref(), is_last, self.watch.clock())?;
         if data.is_none() || is_last {
@@ -154,6 +157,7 @@ impl UpstreamBody {
         limits: BodyLimits,
     ) -> Self {
         let is_empty = incoming.is_end_stream();
+        let slowest = limits.slowest.filter(|_| !is_empty);
         let progress = (!is_empty).then(|| Arc::new(Progress::beginning_at(&clock)));
         Self {
             state: if is_empty {
@@ -161,7 +165,7 @@ impl UpstreamBody {
             } else {
                 State::Open(incoming)
             },
-            watch: Watch::new(clock, lease, limits.idle),
+            watch: Watch::new(clock, lease, limits.idle).no_slower_than(slowest),
             side: Upload {
                 end_is_marked: version == Version::HTTP_2,
                 left: limits.bytes.unwrap_or(u64::MAX),

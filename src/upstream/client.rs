@@ -2,7 +2,8 @@
 //!
 //! One for each data thread, so that its connections are driven where they are used. A request is
 //! sent a second time only if hyper hands it back unsent (S-098); what is in doubt is never used
-//! again. What an answer is, a guard says before hyper sees it (S-096, S-225).
+//! again. What an answer is, a guard says before hyper sees it (S-096, S-225). Every connection has a
+//! seat (S-260).
 
 use std::{
     collections::HashMap,
@@ -23,6 +24,7 @@ use super::{
     error::{AnswerFault, UpstreamError},
     lease::Watch,
     pool::{Connection, Pool},
+    seats::{Caller, Place, Seat, Seats},
 };
 use crate::{
     clock::Clock,
@@ -46,19 +48,25 @@ const LIMITS: HeadLimits = HeadLimits {
 /// What hyper counts as part of a head and the guard does not.
 const EMPTY_LINE: usize = 2;
 
+/// What is read of an answer at once, and held of a request that the app does not take: no head needs
+/// more, and a client that takes nothing has a few of these held for each of its streams.
+const BUFFER: usize = LIMITS.head_bytes + 4 * 1024;
+
 /// Sends requests to apps, over connections that it keeps. Cheap to clone; clones share them.
 #[derive(Clone, Debug)]
 pub struct UpstreamClient {
     clock: Clock,
+    seats: Arc<Seats>,
     pools: Arc<Mutex<HashMap<UpstreamAddress, Arc<Pool>>>>,
 }
 
 impl UpstreamClient {
-    /// A client without connections.
+    /// A client without connections, which shares `seats` with those of other threads.
     #[must_use]
-    pub fn new(clock: Clock) -> Self {
+    pub fn new(clock: Clock, seats: Arc<Seats>) -> Self {
         Self {
             clock,
+            seats,
             pools: Arc::default(),
         }
     }
@@ -69,7 +77,12 @@ impl UpstreamClient {
         &self.clock
     }
 
-    /// Sends a request whose fields and framing are as the app shall see them.
+    /// The seats it takes.
+    pub(super) fn seats(&self) -> &Seats {
+        &self.seats
+    }
+
+    /// Sends a request of `caller` whose fields and framing are as the app shall see them.
     ///
     /// `head_timeout` runs from the end of the request to the head of the answer. The lease of the
     /// request's body holds for the answer's too.
@@ -79,6 +92,7 @@ impl UpstreamClient {
     pub async fn send(
         &self,
         to: &UpstreamAddress,
+        caller: Caller,
         request: Request<UpstreamBody>,
         head_timeout: Duration,
     ) -> Result<Response<AnswerBody>, UpstreamError> {
@@ -90,7 +104,9 @@ impl UpstreamClient {
         };
         let lease = request.body().lease();
         let is_bound = connection_bound::is_asked_for(request.headers());
+        let turn = pool.seats().turn(caller, &self.clock).await?;
         let (answer, mut connection) = exchange.run(&pool, to, request).await?;
+        connection.carry(turn);
         // The guard lets everything through behind it: there is nothing that it could mean (S-087).
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(UpstreamError::UnaskedUpgrade);
@@ -119,7 +135,7 @@ impl UpstreamClient {
         if let Some(pool) = pools.get(to) {
             return Arc::clone(pool);
         }
-        let pool = Arc::new(Pool::new(self.clock.clone()));
+        let pool = Pool::new(self.clock.clone(), self.seats.of(to));
         pools.insert(to.clone(), Arc::clone(&pool));
         pool
     }
@@ -139,18 +155,23 @@ impl Exchange<'_> {
         to: &UpstreamAddress,
         mut request: Request<UpstreamBody>,
     ) -> Result<(Response<Incoming>, Connection), UpstreamError> {
-        if let Some(mut idle) = pool.take() {
-            match self.attempt(&mut idle, request).await {
-                Ok(answer) => return Ok((answer, idle)),
+        let mut idle = pool.take();
+        loop {
+            let (mut connection, is_fresh) = match idle.take() {
+                Some(idle) => (idle, false),
+                None => match pool.seats().place(self.clock).await? {
+                    Place::Free(seat) => (self.connect(to, seat).await?, true),
+                    Place::Left(left) => (left, false),
+                },
+            };
+            match self.attempt(&mut connection, request).await {
+                Ok(answer) => return Ok((answer, connection)),
                 Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Unsent(_, error)) if is_fresh => {
+                    return Err(UpstreamError::BrokenOff(error));
+                }
                 Err(Failure::Unsent(unsent, _)) => request = *unsent,
             }
-        }
-        let mut fresh = self.connect(to).await?;
-        match self.attempt(&mut fresh, request).await {
-            Ok(answer) => Ok((answer, fresh)),
-            Err(Failure::Final(error)) => Err(error),
-            Err(Failure::Unsent(_, error)) => Err(UpstreamError::BrokenOff(error)),
         }
     }
 
@@ -204,7 +225,7 @@ impl Exchange<'_> {
     }
 
     #[expect(clippy::disallowed_methods, reason = "one of the two HTTP clients")]
-    async fn connect(&self, to: &UpstreamAddress) -> Result<Connection, UpstreamError> {
+    async fn connect(&self, to: &UpstreamAddress, seat: Seat) -> Result<Connection, UpstreamError> {
         let host = to.host.strip_prefix('[').unwrap_or(&to.host);
         let host = host.strip_suffix(']').unwrap_or(host);
         let stream = select! {
@@ -217,12 +238,15 @@ impl Exchange<'_> {
         stream.set_nodelay(true).map_err(UpstreamError::Connect)?;
         let (stream, expected) = HeadGuard::of_answers(stream, LIMITS);
         let (sender, driver) = http1::Builder::new()
+            .max_buf_size(BUFFER)
             .max_header_size(LIMITS.head_bytes + EMPTY_LINE)
             .max_headers(LIMITS.headers)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(UpstreamError::BrokenOff)?;
         let driver = tokio::spawn(async move {
+            // Until the socket is closed, which is here, and later than its connection is dropped.
+            let _seat = seat;
             // Whoever waits for an answer is told; on an idle connection nobody need be.
             if let Err(error) = driver.await {
                 tracing::debug!(%error, "a connection to the app ended");

@@ -2,7 +2,7 @@
 //!
 //! No message names the app's address: these texts may end up near a client (S-238).
 
-use std::io;
+use std::{fmt, io};
 
 use http::StatusCode;
 use thiserror::Error;
@@ -37,6 +37,9 @@ pub enum UpstreamError {
     /// No connection was made in time.
     #[error("the app did not accept a connection in time")]
     ConnectTimeout,
+    /// All the connections to the app that there may be stayed in use.
+    #[error("no connection to the app became free in time: {0} are in use")]
+    Crowded(Crowd),
     /// The head of the answer, or room for the request's body, did not come in time.
     #[error("the app did not answer in time")]
     HeadTimeout,
@@ -52,7 +55,7 @@ pub enum UpstreamError {
     /// The client broke off its request.
     #[error("the client broke off its request")]
     RequestBody(#[source] hyper::Error),
-    /// The client stopped sending its request.
+    /// The client stopped sending its request, or sends it too slowly.
     #[error("the client did not go on with its request in time")]
     RequestTimeout,
     /// The app switched to a protocol nobody asked for.
@@ -69,6 +72,39 @@ pub enum AnswerFault {
     /// It could be read in more than one way, or belongs to no request.
     #[error("the answer was refused as {}", .0.reason())]
     Refused(#[source] HeadFault),
+}
+
+/// Which connections are all in use.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Crowd {
+    /// Those that one app may have.
+    App,
+    /// Those that all apps together may have.
+    House,
+    /// Those that requests of strangers may have to one app.
+    Strangers,
+}
+
+impl Crowd {
+    /// The word in the log.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::App => "app",
+            Self::House => "all_apps",
+            Self::Strangers => "strangers",
+        }
+    }
+}
+
+impl fmt::Display for Crowd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::App => "all of this app",
+            Self::House => "all of all apps",
+            Self::Strangers => "all for people who are not signed in",
+        })
+    }
 }
 
 impl Blame {
@@ -88,10 +124,11 @@ impl UpstreamError {
         ["body_too_large", "request_broken_off", "request_timeout"];
 
     /// The words for what apps do wrong; a route's metrics begin with them.
-    pub const UPSTREAM_REASONS: [&str; 6] = [
+    pub const UPSTREAM_REASONS: [&str; 7] = [
         "upstream_bad_answer",
         "upstream_broken_off",
         "upstream_connect_timeout",
+        "upstream_crowded",
         "upstream_timeout",
         "upstream_unasked_upgrade",
         "upstream_unreachable",
@@ -111,6 +148,7 @@ impl UpstreamError {
             | Self::BrokenOff(_)
             | Self::Connect(_)
             | Self::ConnectTimeout
+            | Self::Crowded(_)
             | Self::HeadTimeout
             | Self::UnaskedUpgrade => Blame::Upstream,
         }
@@ -121,6 +159,7 @@ impl UpstreamError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Crowded(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::LeaseOver => StatusCode::UNAUTHORIZED,
             Self::RefusedBody(fault) => fault.status(),
             Self::Refused(_) | Self::RequestBody(_) => StatusCode::BAD_REQUEST,
@@ -141,6 +180,7 @@ impl UpstreamError {
             Self::BrokenOff(_) => "upstream_broken_off",
             Self::Connect(_) => "upstream_unreachable",
             Self::ConnectTimeout => "upstream_connect_timeout",
+            Self::Crowded(_) => "upstream_crowded",
             Self::HeadTimeout => "upstream_timeout",
             Self::LeaseOver => "session_over",
             Self::Refused(refusal) => refusal.reason(),
@@ -171,7 +211,7 @@ impl UpstreamError {
         }
         match body_error_within(&error) {
             Some(BodyError::Ended(Ended::LeaseOver)) => Self::LeaseOver,
-            Some(BodyError::Ended(Ended::Quiet)) => Self::RequestTimeout,
+            Some(BodyError::Ended(Ended::Quiet | Ended::TooSlow)) => Self::RequestTimeout,
             Some(BodyError::TooLarge) => Self::BodyTooLarge,
             Some(BodyError::BrokenOff(_) | BodyError::Reset | BodyError::WithRequest) => {
                 Self::RequestBody(error)
@@ -223,7 +263,7 @@ pub enum BodyError {
 }
 
 impl BodyError {
-    /// The words for how an answer can be broken off; `body_too_large` is for requests alone.
+    /// The words for how an answer can be broken off; the others are for requests alone.
     pub const OF_ANSWERS: [&str; 4] = [
         "request_broken_off",
         "session_over",
@@ -242,9 +282,10 @@ impl BodyError {
     pub fn blame(&self) -> Blame {
         match self {
             Self::BrokenOff(_) | Self::Ended(Ended::Quiet) => Blame::Upstream,
-            Self::Ended(Ended::LeaseOver) | Self::Reset | Self::TooLarge | Self::WithRequest => {
-                Blame::Downstream
-            }
+            Self::Ended(Ended::LeaseOver | Ended::TooSlow)
+            | Self::Reset
+            | Self::TooLarge
+            | Self::WithRequest => Blame::Downstream,
         }
     }
 
@@ -255,6 +296,7 @@ impl BodyError {
             Self::BrokenOff(_) => "upstream_body_broken_off",
             Self::Ended(Ended::LeaseOver) => "session_over",
             Self::Ended(Ended::Quiet) => "upstream_body_timeout",
+            Self::Ended(Ended::TooSlow) => "request_timeout",
             Self::Reset | Self::WithRequest => "request_broken_off",
             Self::TooLarge => "body_too_large",
         }
@@ -279,9 +321,10 @@ mod tests {
         listed.sort_unstable();
         assert_eq!(listed, words_in(SOURCE, "UpstreamError", "reason"));
         let of_bodies = words_in(SOURCE, "BodyError", "reason");
-        let mut of_answers = BodyError::OF_ANSWERS.to_vec();
-        of_answers.insert(0, "body_too_large");
-        assert_eq!(of_answers, of_bodies);
+        let mut all = BodyError::OF_ANSWERS.to_vec();
+        all.extend(["body_too_large", "request_timeout"]);
+        all.sort_unstable();
+        assert_eq!(all, of_bodies);
         assert_explained(listed.into_iter().chain(BodyError::OF_ANSWERS));
         let of_fields = variants_in(include_str!("headers.rs"), "HeaderRefusal", "reason");
         let listed = HeaderRefusal::ALL.map(|refusal| format!("{refusal:?}"));

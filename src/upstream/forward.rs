@@ -20,6 +20,7 @@ use super::{
     headers::{self, HeaderRefusal, RequestFacts},
     lease::Lease,
     removal::RemovalList,
+    seats::Caller,
     target::RouteTarget,
 };
 
@@ -27,6 +28,8 @@ use super::{
 pub struct Forwarding<'a> {
     /// The connections to send it over.
     pub client: &'a UpstreamClient,
+    /// On whose behalf.
+    pub caller: Caller,
     /// Its route.
     pub target: &'a RouteTarget,
     /// What never passes from a client.
@@ -52,8 +55,14 @@ pub async fn forward(
     let Forwarding { client, target, .. } = with;
     let request = request_for(request, &with)?;
     let answer = client
-        .send(&target.to, request, target.head_timeout)
-        .await?;
+        .send(&target.to, with.caller, request, target.head_timeout)
+        .await
+        .inspect_err(|error| {
+            if let UpstreamError::Crowded(crowd) = error {
+                let (seats, clock) = (client.seats(), client.clock());
+                seats.warn_of(*crowd, &target.route, clock);
+            }
+        })?;
     Ok(answer_from(answer, &with))
 }
 

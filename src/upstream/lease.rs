@@ -6,6 +6,7 @@
 
 use std::{
     fmt,
+    num::NonZeroU32,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -40,13 +41,30 @@ pub enum Ended {
     /// Nothing came for too long.
     #[error("nothing came for too long")]
     Quiet,
+    /// Too little came for all the time that it was waited for.
+    #[error("too little came for the time it took")]
+    TooSlow,
 }
 
-/// Watches over one body: its lease, and how long it may be quiet.
+/// The least that a body has to bring for the time that it is waited for, on average.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct BytesPerSecond(pub NonZeroU32);
+
+impl BytesPerSecond {
+    /// How long so many bytes may take.
+    fn time_of(self, bytes: u64) -> Duration {
+        let millis = u128::from(bytes) * 1000 / u128::from(self.0.get());
+        Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+    }
+}
+
+/// Watches over one body: its lease, how long it may be quiet, and how slow it may be.
 pub(super) struct Watch {
     clock: Clock,
     lease: Option<Arc<dyn Lease>>,
     longest_quiet: Duration,
+    /// Where it matters how slowly a body comes.
+    pace: Option<Box<Pace>>,
     /// Made on the first wait; most bodies never wait.
     waiting: Option<Box<Waiting>>,
 }
@@ -55,6 +73,15 @@ struct Waiting {
     /// When the present wait began, by the monotonic clock.
     since: Option<Duration>,
     timer: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+/// How slowly a body has come so far.
+struct Pace {
+    slowest: BytesPerSecond,
+    /// How many bytes have come.
+    received: u64,
+    /// How long all waits took but the present one.
+    waited: Duration,
 }
 
 impl Watch {
@@ -67,8 +94,22 @@ impl Watch {
             clock,
             lease,
             longest_quiet,
+            pace: None,
             waiting: None,
         }
+    }
+
+    /// Ends what is slower than that on average, as soon as it has been waited for longer than it may
+    /// be quiet. Only time in which more could have been taken counts.
+    pub(super) fn no_slower_than(self, slowest: Option<BytesPerSecond>) -> Self {
+        let pace = slowest.map(|slowest| {
+            Box::new(Pace {
+                slowest,
+                received: 0,
+                waited: Duration::ZERO,
+            })
+        });
+        Self { pace, ..self }
     }
 
     pub(super) fn clock(&self) -> &Clock {
@@ -87,10 +128,20 @@ impl Watch {
         }
     }
 
-    /// Something came: a wait, if there was one, is over.
-    pub(super) fn moved(&mut self) {
-        if let Some(waiting) = &mut self.waiting {
-            waiting.since = None;
+    /// So many bytes came: a wait, if there was one, is over.
+    pub(super) fn moved(&mut self, bytes: usize) {
+        let since = match &mut self.waiting {
+            Some(waiting) => waiting.since.take(),
+            None => None,
+        };
+        let Some(pace) = &mut self.pace else {
+            return;
+        };
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        pace.received = pace.received.saturating_add(bytes);
+        if let Some(since) = since {
+            let waited = self.clock.now().monotonic.saturating_sub(since);
+            pace.waited = pace.waited.saturating_add(waited);
         }
     }
 
@@ -102,7 +153,7 @@ impl Watch {
             None => now,
         };
         if self.waiting.is_none() {
-            let timer = self.timer(since, now);
+            let timer = self.timer(self.left(since, now)?);
             self.waiting = Some(Box::new(Waiting {
                 since: Some(since),
                 timer,
@@ -112,15 +163,14 @@ impl Watch {
             let Some(waiting) = &mut self.waiting else {
                 return Ok(());
             };
+            // A timer of an earlier wait is never too late for this one: what has come since only
+            // gives more time.
             match waiting.timer.as_mut().poll(context) {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(()) => {
                     self.check()?;
-                    let now = self.clock.now().monotonic;
-                    if now.saturating_sub(since) >= self.longest_quiet {
-                        return Err(Ended::Quiet);
-                    }
-                    let timer = self.timer(since, now);
+                    let left = self.left(since, self.clock.now().monotonic)?;
+                    let timer = self.timer(left);
                     if let Some(waiting) = &mut self.waiting {
                         waiting.timer = timer;
                     }
@@ -129,9 +179,27 @@ impl Watch {
         }
     }
 
-    fn timer(&self, since: Duration, now: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let quiet_for = now.saturating_sub(since);
-        let mut wait = self.longest_quiet.saturating_sub(quiet_for);
+    /// How long a wait that began at `since` may still take.
+    fn left(&self, since: Duration, now: Duration) -> Result<Duration, Ended> {
+        let waited = now.saturating_sub(since);
+        let quiet = self.longest_quiet.saturating_sub(waited);
+        if quiet.is_zero() {
+            return Err(Ended::Quiet);
+        }
+        let Some(pace) = &self.pace else {
+            return Ok(quiet);
+        };
+        let allowed = pace.slowest.time_of(pace.received);
+        let allowed = allowed.saturating_add(self.longest_quiet);
+        let slow = allowed.saturating_sub(pace.waited).saturating_sub(waited);
+        if slow.is_zero() {
+            return Err(Ended::TooSlow);
+        }
+        Ok(quiet.min(slow))
+    }
+
+    fn timer(&self, left: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let mut wait = left;
         if let Some(lease) = &self.lease {
             wait = wait.min(LONGEST_UNASKED).min(lease.remaining());
         }

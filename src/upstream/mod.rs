@@ -8,7 +8,7 @@
 //! - [`forward`] ties it together: the client's request in, the app's answer out
 //! - [`removal`], [`headers`], [`cookies`], [`identity_header`], `trace`: the request's fields
 //! - [`answer_headers`]: the answer's fields
-//! - [`client`], `pool`: connections to the app; [`body`]: what streams over them
+//! - [`client`], `pool`, [`seats`]: connections to the app, and how many; [`body`]: what streams over them
 //! - [`error`]: what can go wrong, and whose fault it is
 
 pub mod answer_headers;
@@ -24,6 +24,7 @@ pub mod identity_header;
 pub mod lease;
 mod pool;
 pub mod removal;
+pub mod seats;
 pub mod target;
 mod trace;
 
@@ -37,7 +38,8 @@ pub use self::{
     forward::{Forwarding, forward},
     headers::HeaderRefusal,
     identity_header::{RenderError, RenderedIdentity, render, render_as},
-    lease::Lease,
+    lease::{BytesPerSecond, Lease},
     removal::RemovalList,
+    seats::{Caller, Seats},
     target::{RouteTarget, TargetError},
 };

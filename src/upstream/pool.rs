@@ -15,7 +15,10 @@ use std::{
 use hyper::client::conn::http1::SendRequest;
 use tokio::task::AbortHandle;
 
-use super::body::UpstreamBody;
+use super::{
+    body::UpstreamBody,
+    seats::{AppSeats, Turn},
+};
 use crate::{clock::Clock, head_guard::Expected};
 
 /// Most idle connections to one app and data thread: as many as requests may be under way at once.
@@ -37,6 +40,8 @@ pub(super) struct Connection {
     pub(super) expected: Expected,
     driver: AbortHandle,
     is_reusable: bool,
+    /// While it carries the request of a stranger.
+    turn: Option<Turn>,
 }
 
 impl Connection {
@@ -50,7 +55,13 @@ impl Connection {
             expected,
             driver,
             is_reusable: true,
+            turn: None,
         }
+    }
+
+    /// Has it keep a stranger's turn until this exchange is over.
+    pub(super) fn carry(&mut self, turn: Option<Turn>) {
+        self.turn = turn;
     }
 
     /// Whether it has ended, or is about to because of what came over it.
@@ -81,6 +92,7 @@ impl fmt::Debug for Connection {
 #[derive(Debug)]
 pub(super) struct Pool {
     clock: Clock,
+    seats: Arc<AppSeats>,
     idle: Mutex<Idle>,
     has_warned: AtomicBool,
 }
@@ -93,12 +105,21 @@ struct Idle {
 }
 
 impl Pool {
-    pub(super) fn new(clock: Clock) -> Self {
-        Self {
+    /// An empty one, whose idle connections those who wait for `seats` may take.
+    pub(super) fn new(clock: Clock, seats: Arc<AppSeats>) -> Arc<Self> {
+        let pool = Arc::new(Self {
             clock,
+            seats,
             idle: Mutex::default(),
             has_warned: AtomicBool::new(false),
-        }
+        });
+        pool.seats.add(&pool);
+        pool
+    }
+
+    /// The seats of its app.
+    pub(super) fn seats(&self) -> &Arc<AppSeats> {
+        &self.seats
     }
 
     /// The idle connection that was used last, if there is one that can be used.
@@ -120,6 +141,7 @@ impl Pool {
 
     /// Takes back a connection after a whole exchange, once hyper is done with it.
     pub(super) fn put_back(pool: &Arc<Self>, mut connection: Connection) {
+        connection.turn = None;
         if !connection.is_reusable || connection.is_over() {
             return;
         }
@@ -145,6 +167,9 @@ impl Pool {
     fn keep(self: &Arc<Self>, connection: Connection) {
         let now = self.clock.now().monotonic;
         let mut idle = self.lock();
+        let Some(connection) = self.seats.offer(connection) else {
+            return;
+        };
         if idle.connections.len() < MAX_IDLE {
             idle.connections.push((now, connection));
         }
@@ -153,6 +178,21 @@ impl Pool {
             drop(idle);
             tokio::spawn(sweep(Arc::downgrade(self), self.clock.clone()));
         }
+    }
+
+    /// Since when the one that has been idle longest is so, by the monotonic clock.
+    pub(super) fn idle_since(&self) -> Option<Duration> {
+        self.lock().connections.first().map(|(since, _)| *since)
+    }
+
+    /// Closes the connection that has been idle longest; says whether there was one.
+    pub(super) fn close_longest_idle(&self) -> bool {
+        let mut idle = self.lock();
+        if idle.connections.is_empty() {
+            return false;
+        }
+        idle.connections.remove(0);
+        true
     }
 
     /// Closes what has lain too long; says whether anything is left.

@@ -44,10 +44,19 @@ fn cut(front: &Front, reason: &str) -> u64 {
 
 /// A connection that has a request under way, and will have until it is dropped.
 async fn busy(front: &Front) -> std::io::Result<TlsStream<TcpStream>> {
+    busy_with(front, "/open/x", "a=b").await
+}
+
+async fn busy_with(
+    front: &Front,
+    target: &str,
+    cookie: &str,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut stream = front.vestibule.raw(HOST).connect().await?;
     let authority = front.vestibule.authority(HOST);
     let head = format!(
-        "POST /open/x HTTP/1.1\r\nHost: {authority}\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
+        "POST {target} HTTP/1.1\r\nHost: {authority}\r\nCookie: {cookie}\r\nContent-Length: 9\r\n\
+         Expect: 100-continue\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await?;
     // Under way once its body is asked for: until then it may have to make room.
@@ -61,9 +70,11 @@ async fn beyond_the_most_connections_others_wait_until_there_is_room() {
     // S-260
     let app = upstream::echo().run();
     let front = with_limits(&app, "connections = 3");
+    // Strangers alone could not keep all of them busy.
+    let session = front.session(HOST).await;
     let mut all = Vec::new();
     for _ in 0..3 {
-        all.push(busy(&front).await.unwrap());
+        all.push(busy_with(&front, "/x", &session).await.unwrap());
     }
     let raw = front.vestibule.raw(HOST);
     let mut waiting = Box::pin(raw.connect());

@@ -8,6 +8,7 @@ mod frames;
 mod heads;
 mod mutations;
 mod streams;
+mod untaken;
 
 use std::net::SocketAddr;
 

@@ -22,6 +22,8 @@ mod connections;
 #[cfg(test)]
 mod cross_site;
 #[cfg(test)]
+mod crowded;
+#[cfg(test)]
 mod floods;
 #[cfg(test)]
 mod fuzz;
@@ -75,6 +77,8 @@ mod session_store;
 mod shutdown;
 #[cfg(test)]
 mod sign_out;
+#[cfg(test)]
+mod slow_bodies;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

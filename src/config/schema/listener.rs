@@ -69,14 +69,15 @@ pub(in crate::config) struct RawLimits {
     /// `"1h"`. Default: `"75s"`.
     #[schemars(extend("formatMinimum" = "1s", "formatMaximum" = "1h"))]
     pub(in crate::config) idle: Option<Of<Duration>>,
-    /// How long a client may send nothing in the middle of a body, a duration, `"1s"` to `"1h"`.
-    /// Default: `"60s"`.
+    /// How long a client may send nothing in the middle of a body, a duration, `"1s"` to `"1h"`; on
+    /// public paths in all, beside a second for each 500 bytes. Default: `"60s"`.
     #[schemars(extend("formatMinimum" = "1s", "formatMaximum" = "1h"))]
     pub(in crate::config) body_idle: Option<Of<Duration>>,
     /// Most requests at once on one HTTP/2 connection, 1 to 1000. Default: 100.
     #[schemars(range(min = 1, max = 1000))]
     pub(in crate::config) streams: Option<u32>,
-    /// Most connections at once, 1 to 1000000; further ones wait. Default: 10000.
+    /// Most connections at once of clients, and most to apps, 1 to 1000000; further ones wait.
+    /// Default: 10000.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(in crate::config) connections: Option<usize>,
     /// Most connections at once of one address (of one /64 for IPv6), 1 to 1000000, or `"off"`;

@@ -295,3 +295,53 @@ async fn a_line_that_takes_nothing_can_be_told() {
     guard.write_all(&[0; 1]).await.unwrap();
     assert!(!watch.is_write_standing());
 }
+
+// S-109: heads of answers are not flow-controlled.
+#[tokio::test(start_paused = true)]
+async fn no_further_requests_are_read_from_whoever_takes_nothing() {
+    const LINE: usize = 4_096;
+    let (ours, mut client) = duplex(LINE);
+    let mut guard = FrameGuard::new(ours, LIMIT);
+    client.write_all(PREFACE).await.unwrap();
+    guard.read_exact(&mut [0; PREFACE.len()]).await.unwrap();
+    let answer = frame(HEADERS, END_HEADERS, 1, LINE);
+    let writing = guard.write_all(&answer);
+    assert!(
+        tokio::time::timeout(LIMIT, writing).await.is_err(),
+        "it stands"
+    );
+
+    let mut head = [0; 10];
+    for number in 0..REQUESTS_AHEAD + 2 {
+        let bytes = frame(HEADERS, END_HEADERS | END_STREAM, number * 2 + 1, 1);
+        client.write_all(&bytes).await.unwrap();
+    }
+    for _ in 0..=REQUESTS_AHEAD {
+        guard.read_exact(&mut head).await.unwrap();
+    }
+    let reading = guard.read_exact(&mut head);
+    assert!(
+        tokio::time::timeout(LIMIT * 2, reading).await.is_err(),
+        "not one more"
+    );
+
+    // It goes on as soon as the line does: whoever reads is woken.
+    let (mut reading, mut writing) = tokio::io::split(&mut guard);
+    let moving = async {
+        client.read_exact(&mut [0; LINE]).await.unwrap();
+        writing.write_all(&answer[LINE..]).await.unwrap();
+    };
+    let reading = async { reading.read_exact(&mut head).await.map(drop) };
+    let (read, ()) = tokio::join!(biased; reading, moving);
+    read.unwrap();
+    assert_eq!(guard.watch().cut(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_reads_may_ask_as_much_as_it_likes() {
+    let mut pair = Pair::new().await;
+    for number in 0..1_000 {
+        let head = frame(HEADERS, END_HEADERS | END_STREAM, number * 2 + 1, 40);
+        assert_eq!(pair.sends(&head).await, None);
+    }
+}

@@ -419,6 +419,30 @@ async fn a_stream_of_which_nothing_is_taken_is_reset_and_its_app_let_go() {
     }
 }
 
+// S-109, S-257
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_which_a_piece_is_taken_now_and_then_is_reset_all_the_same() {
+    for pause in [3, 10, 59] {
+        let (house, stream) = House::new(App::Gives(1_000_000));
+        let (mut sender, _connected) = client(stream, 2_000).await;
+        let mut slow = asks(&mut sender).await.into_body();
+        let mut taken = 0;
+        let reset = loop {
+            match slow.data().await.unwrap() {
+                Err(error) => break error,
+                Ok(data) => {
+                    taken += data.len();
+                    assert!(taken < 500_000, "a piece in {pause} s for ever");
+                    sleep(Duration::from_secs(pause)).await;
+                    slow.flow_control().release_capacity(data.len()).unwrap();
+                }
+            }
+        };
+        assert_eq!(reset.reason(), Some(h2::Reason::CANCEL), "{pause} s");
+        house.becomes_empty().await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_and_a_quiet_app_are_left_alone() {
     let (house, stream) = House::new(App::Gives(100_000));
@@ -428,7 +452,8 @@ async fn a_slow_reader_and_a_quiet_app_are_left_alone() {
     while let Some(data) = slow.data().await {
         let data = data.unwrap().len();
         length += data;
-        sleep(SHORT.stall / 3).await;
+        // 500 bytes a second.
+        sleep(Duration::from_secs(2)).await;
         slow.flow_control().release_capacity(data).unwrap();
     }
     assert_eq!(length, 100_000);

@@ -107,6 +107,7 @@ fn notices<'a>(text: &'a str, list: &'a [String]) -> Vec<(Notice<'a>, u16)> {
         (Notice::SignedOut { login: text }, 200),
         (Notice::StoreDown, 503),
         (Notice::TwoVestibules, 503),
+        (Notice::UpstreamCrowded, 503),
         (Notice::UpstreamDown, 502),
         (Notice::UpstreamSlow, 504),
     ];
@@ -443,6 +444,8 @@ fn headers_that_belong_to_a_status_are_there() {
         };
         assert_eq!(page(&down, "x").headers()[header::RETRY_AFTER], seconds);
     }
+    let crowded = page(&Notice::UpstreamCrowded, "x");
+    assert_eq!(crowded.headers()[header::RETRY_AFTER], "5");
 }
 
 #[test]

@@ -4,5 +4,6 @@ mod answer_rules;
 mod guarded;
 mod identity_rules;
 mod request_rules;
+mod seats;
 mod support;
 mod wire;

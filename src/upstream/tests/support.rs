@@ -31,8 +31,9 @@ use crate::{
     },
     identity::{ClaimRules, Identity, ProviderName, RouteId},
     upstream::{
-        AnswerBody, BodyLimits, Forwarding, Lease, RemovalList, RenderedIdentity, RouteTarget,
-        UpstreamClient, answer_headers::AnswerFacts, forward, headers::RequestFacts,
+        AnswerBody, BodyLimits, Caller, Forwarding, Lease, RemovalList, RenderedIdentity,
+        RouteTarget, Seats, UpstreamClient, answer_headers::AnswerFacts, forward,
+        headers::RequestFacts,
     },
 };
 
@@ -216,6 +217,8 @@ pub(super) struct Options {
     pub(super) clock: Clock,
     pub(super) lease: Option<Arc<dyn Lease>>,
     pub(super) head_timeout: Duration,
+    pub(super) seats: Arc<Seats>,
+    pub(super) caller: Caller,
 }
 
 impl Default for Options {
@@ -224,6 +227,8 @@ impl Default for Options {
             clock: Clock::system(),
             lease: None,
             head_timeout: Duration::from_secs(5),
+            seats: Arc::new(Seats::new(100, 1)),
+            caller: Caller::Person,
         }
     }
 }
@@ -236,10 +241,11 @@ pub(super) async fn front(app: u16, options: Options) -> Front {
     let mut route = route(app);
     route.upstream.timeout = options.head_timeout;
     let context = Arc::new((
-        UpstreamClient::new(options.clock),
+        UpstreamClient::new(options.clock, options.seats),
         RouteTarget::new(&route).unwrap(),
         RemovalList::new(&[route]),
         options.lease,
+        options.caller,
     ));
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
@@ -263,14 +269,16 @@ type Context = (
     RouteTarget,
     RemovalList,
     Option<Arc<dyn Lease>>,
+    Caller,
 );
 
 async fn answer(request: Request<Incoming>, context: &Context) -> Answer {
-    let (client, target, removal, lease) = context;
+    let (client, target, removal, lease, caller) = context;
     let request_id = HeaderValue::from_static("request-1");
     let identity = rendered();
     let with = Forwarding {
         client,
+        caller: *caller,
         target,
         removal,
         facts: RequestFacts {
@@ -282,6 +290,7 @@ async fn answer(request: Request<Incoming>, context: &Context) -> Answer {
         body: BodyLimits {
             idle: Duration::from_mins(1),
             bytes: None,
+            slowest: None,
         },
         answer: AnswerFacts {
             session_decided: true,

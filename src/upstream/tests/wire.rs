@@ -377,7 +377,11 @@ async fn an_upload_reset_without_an_error_never_looks_whole() {
     let service = service_fn(move |request: Request<Incoming>| {
         let (clock, idle) = (Clock::system(), Duration::from_mins(1));
         let version = request.version();
-        let limits = BodyLimits { idle, bytes: None };
+        let limits = BodyLimits {
+            idle,
+            bytes: None,
+            slowest: None,
+        };
         let mut body = UpstreamBody::new(request.into_body(), version, clock, None, limits);
         let report = report.clone();
         // Read on its own, as the driver of a connection does.

@@ -11,10 +11,12 @@ use super::{BEARER, CLIENT, bearing, for_bob, for_itself, taking};
 use crate::support::{
     PATIENCE,
     client::kept::Kept,
-    eventually,
+    clock, eventually,
     front::{Front, HOST},
+    issuer,
     pki::Alpn,
     upstream::{self, Raw},
+    vestibule,
     wire::{PROTOCOLS, ask},
 };
 
@@ -193,4 +195,36 @@ async fn a_request_that_waits_for_the_app_is_told_when_its_rules_are_gone() {
         let (reply, ()) = tokio::join!(asking, changing);
         assert_eq!((reply.status, &*reply.reason()), (403, "no_longer_allowed"));
     }
+}
+
+#[tokio::test]
+async fn an_issuer_of_tokens_alone_is_asked_nothing_once_no_rule_names_it() {
+    let time = clock::manual();
+    let builder = issuer::honest(&time).run();
+    let idp = issuer::honest(&time).entra().run();
+    let app = upstream::raw().run();
+    let named = builder.issuer();
+    let named = format!("allow = \"signed-in\"\n{BEARER}\nissuers = [\"{named}\"]");
+    let files = vestibule::at(&time).route("wiki", HOST, &named, &app);
+    let vestibule = files.entra(&idp).main("[log]\naccess = \"off\"").run();
+    let mut front = Front { idp, vestibule };
+    front.vestibule.follow();
+    eventually("the files were read", || reloads(&front, "unchanged") == 1).await;
+    eventually("both are known", || {
+        front.idp.discovery_fetches() > 0 && builder.discovery_fetches() > 0
+    })
+    .await;
+    rules(&front, &app, "allow = \"signed-in\"").await;
+    let (own_before, before) = (front.idp.discovery_fetches(), builder.discovery_fetches());
+    // Hours later the provider was asked again, more than once.
+    let asked_twice = async {
+        while front.idp.discovery_fetches() < own_before + 2 {
+            time.advance(Duration::from_mins(10));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asked_twice).await.unwrap();
+    assert_eq!(builder.discovery_fetches(), before);
+    rules(&front, &app, &named).await;
+    eventually("it is asked again", || builder.discovery_fetches() > before).await;
 }

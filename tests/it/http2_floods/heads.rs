@@ -11,7 +11,7 @@ const QUIET: Duration = Duration::from_secs(2);
 const FRAME: usize = 16 * 1024;
 
 /// A head in as many frames as it takes.
-fn in_frames(block: &[u8], stream: u32) -> Vec<u8> {
+pub(super) fn in_frames(block: &[u8], stream: u32) -> Vec<u8> {
     let mut pieces = block.chunks(FRAME).peekable();
     let mut kind = h2::HEADERS;
     let mut flags = END_STREAM;
@@ -27,7 +27,7 @@ fn in_frames(block: &[u8], stream: u32) -> Vec<u8> {
 }
 
 /// A literal that is put into the table: its name is short, its value may be long (RFC 7541 6.2.1).
-fn remembered(name: &[u8], length: usize) -> Vec<u8> {
+pub(super) fn remembered(name: &[u8], length: usize) -> Vec<u8> {
     let mut field = vec![0x40, u8::try_from(name.len()).unwrap()];
     field.extend_from_slice(name);
     field.push(127);
@@ -42,7 +42,7 @@ fn remembered(name: &[u8], length: usize) -> Vec<u8> {
 }
 
 /// A reference to the youngest entry of the table, which is the 62nd (RFC 7541 6.1).
-const YOUNGEST: u8 = 0xbe;
+pub(super) const YOUNGEST: u8 = 0xbe;
 
 // S-105
 #[tokio::test]

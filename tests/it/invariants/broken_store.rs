@@ -27,6 +27,7 @@ use vestibule::{
         EndCause, Selection, Session, SessionKey, SessionStore, SessionToken, SignIn, StoreError,
     },
     telemetry::{AccessWriter, Metrics},
+    upstream::Seats,
 };
 
 use crate::support::{
@@ -189,6 +190,7 @@ async fn scene(fault: Fault) -> Scene {
         time.clock(),
         Arc::clone(&metrics),
         AccessWriter::to_stdout(AccessLog::Off).0,
+        Arc::new(Seats::new(100, 1)),
     );
     let worker = Worker::new(Arc::new(gateway));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

@@ -164,3 +164,20 @@ async fn sessions_do_not_count_once_their_provider_stands_on_something_else() {
     .await;
     assert!(house.is_in(&mut ann).await, "it is the same one again");
 }
+
+#[tokio::test]
+async fn a_sign_in_under_way_ends_where_its_provider_stands_on_something_else() {
+    // S-178: the code of one provider is never sent to another.
+    let house = plain_house().await;
+    let mut bob = house.browser();
+    let back = house.way_back(&mut bob, "/").await;
+    let main = path(&house.vestibule, "config/vestibule.toml");
+    comes_to(&house.vestibule, "applied", || {
+        let client = format!("client_id = \"{CLIENT_ID}\"");
+        replace(&main, &client, "client_id = \"another\"");
+    })
+    .await;
+    bob.view(back.as_str()).await;
+    assert!(house.idp.token_requests().is_empty());
+    assert!(!house.is_in(&mut bob).await);
+}
