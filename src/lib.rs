@@ -12,7 +12,7 @@
 //! | *site* | one host with a port, and all its routes |
 //! | *provider*, *issuer* | whoever vouches for people; *relying party* is what we are to it |
 //! | *attempt* | a sign-in under way, sealed into a cookie for ten minutes |
-//! | *identity* | what a verified ID token says about a person |
+//! | *identity* | what a verified token says about a person, or about an app that acts for itself |
 //! | *session* | a person who has signed in, on one host, through one provider, until a fixed instant |
 //! | *connection* | a TCP connection; never called a session |
 //!
@@ -24,6 +24,7 @@
 //!     -> gateway/handle: context -> client_address -> target -> routes
 //!     -> /.vestibule/* ? own -> login/start ... provider ... login/callback -> session/store -> back
 //!     -> public rule ? -------------------------------------------+
+//!     -> bearer (oidc/access_token) -> judged ---------------------+
 //!     -> authenticate -> judged (authorize, identity_header) ------+
 //!     -> passing_on -> upstream/forward: removal, headers, identity last -> seats -> client -> app
 //! and back: head_guard -> answer_headers -> body, with the record -> connection -> client
@@ -31,8 +32,8 @@
 //! ```
 //!
 //! A step hands on what the next one needs or ends the request; only the last one forwards. Nothing
-//! reaches an app but through a live session that the route's rules allow, or through a public rule
-//! that the operator wrote.
+//! reaches an app but through a live session that the route's rules allow, or through a public or a
+//! bearer rule that the operator wrote.
 //!
 //! # Modules
 //!

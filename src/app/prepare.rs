@@ -8,7 +8,9 @@ use super::inherited::Inherited;
 use crate::{
     clock::Clock,
     config::{
-        Config, check,
+        Config,
+        bearer::KeySource,
+        check,
         finding::{Finding, Place, Severity},
         load::load,
         watch::Sources,
@@ -91,7 +93,8 @@ pub fn prepare(config_dir: &Path, environment: &[(String, String)], clock: &Cloc
     }
 }
 
-/// Sets up every provider; what cannot be is a finding.
+/// Sets up every provider, and every other issuer whose access tokens count; what cannot be is a
+/// finding.
 fn providers(config: &Config, clock: &Clock, findings: &mut Vec<Finding>) -> Providers {
     let mut providers = Providers::new();
     for provider in &config.providers {
@@ -110,5 +113,37 @@ fn providers(config: &Config, clock: &Clock, findings: &mut Vec<Finding>) -> Pro
             }
         }
     }
+    key_sources(config, clock, &mut providers, findings);
     providers
+}
+
+/// The issuers of access tokens at which nobody signs in, each once.
+fn key_sources(
+    config: &Config,
+    clock: &Clock,
+    providers: &mut Providers,
+    findings: &mut Vec<Finding>,
+) {
+    let issuers = config.routes.iter().flat_map(|route| {
+        let issuers = route.bearer.iter().flat_map(|bearer| &bearer.issuers);
+        issuers.map(move |issuer| (route, issuer))
+    });
+    for (route, issuer) in issuers {
+        let name = issuer.keys.name();
+        let KeySource::Issuer(kind) = &issuer.keys else {
+            continue;
+        };
+        if providers.contains_key(&name) {
+            continue;
+        }
+        match RelyingParty::for_keys(name.clone(), kind.clone(), clock.clone()) {
+            Ok(key_source) => {
+                providers.insert(name, key_source);
+            }
+            Err(error) => {
+                let remedy = "write an issuer whose metadata can be fetched";
+                findings.push(Finding::error(route.place.clone(), chain(&error), remedy));
+            }
+        }
+    }
 }

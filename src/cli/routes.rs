@@ -8,7 +8,10 @@ use super::{Format, environment, findings};
 use crate::{
     app,
     clock::Clock,
-    config::route::{Allow, PathPattern, PublicRule, Route, Rules},
+    config::{
+        bearer::Bearer,
+        route::{Allow, PathPattern, PublicRule, Route, Rules},
+    },
 };
 
 #[derive(Serialize)]
@@ -19,6 +22,7 @@ struct Row {
     allow: String,
     deny: String,
     public: Vec<String>,
+    bearer: String,
     idp: String,
 }
 
@@ -53,11 +57,12 @@ impl Row {
             },
             deny: described(&route.deny),
             public: route.public.iter().map(opened).collect(),
+            bearer: route.bearer.as_ref().map(taken).unwrap_or_default(),
             idp: route.provider.0.clone(),
         }
     }
 
-    fn cells(&self) -> [String; 7] {
+    fn cells(&self) -> [String; 8] {
         [
             self.id.clone(),
             self.from.clone(),
@@ -65,6 +70,7 @@ impl Row {
             self.allow.clone(),
             self.deny.clone(),
             self.public.join(" "),
+            self.bearer.clone(),
             self.idp.clone(),
         ]
     }
@@ -77,8 +83,22 @@ fn described(rules: &Rules) -> String {
         ("user", &rules.users),
         ("domain", &rules.domains),
     ];
+    listed(&parts)
+}
+
+/// What a token needs to let somebody in.
+fn taken(rules: &Bearer) -> String {
+    let parts = [
+        ("role", &rules.roles),
+        ("scope", &rules.scopes),
+        ("client", &rules.clients),
+    ];
+    listed(&parts)
+}
+
+fn listed(parts: &[(&str, &Vec<String>)]) -> String {
     parts
-        .into_iter()
+        .iter()
         .flat_map(|(kind, names)| names.iter().map(move |name| format!("{kind}:{name}")))
         .collect::<Vec<_>>()
         .join(" ")
@@ -100,7 +120,10 @@ fn opened(rule: &PublicRule) -> String {
 
 /// Columns as wide as their longest cell.
 fn table(rows: &[Row]) -> String {
-    let head = ["ID", "FROM", "TO", "ALLOW", "DENY", "PUBLIC", "IDP"].map(str::to_owned);
+    let head = [
+        "ID", "FROM", "TO", "ALLOW", "DENY", "PUBLIC", "BEARER", "IDP",
+    ]
+    .map(str::to_owned);
     let lines: Vec<_> = std::iter::once(head)
         .chain(rows.iter().map(Row::cells))
         .collect();
@@ -111,8 +134,8 @@ fn table(rows: &[Row]) -> String {
             .max()
             .unwrap_or_default()
     };
-    let widths: [usize; 7] = std::array::from_fn(width);
-    let line = |cells: &[String; 7]| {
+    let widths: [usize; 8] = std::array::from_fn(width);
+    let line = |cells: &[String; 8]| {
         let padded = cells.iter().zip(widths).map(|(cell, width)| {
             let cell = if cell.is_empty() { "-" } else { cell };
             format!("{cell:width$}")

@@ -97,6 +97,7 @@ fn route(old: &Route, new: &Route) -> Vec<&'static str> {
         deny,
         guests,
         public,
+        bearer,
         browser,
         identity:
             IdentityRules {
@@ -117,6 +118,7 @@ fn route(old: &Route, new: &Route) -> Vec<&'static str> {
         ("deny", *deny == old.deny),
         ("guests", *guests == old.guests),
         ("public", *public == old.public),
+        ("bearer", *bearer == old.bearer),
         ("unauthenticated.browser", *browser == old.browser),
         (
             "identity.user_claims",

@@ -303,12 +303,12 @@ fn route(
     Some(routes_file::resolve(document, id, raw, &around, findings))
 }
 
-/// `allow` and `identity.headers` are sets that are replaced as a whole, by the file or by
+/// `allow`, `bearer` and `identity.headers` are sets that are replaced as a whole, by the file or by
 /// `[defaults]`: whoever reads a route file sees everybody it lets in and every header it sends.
 fn replace_whole(lower: &mut [Layer], file: &[Layer]) {
     let headers: &[&str] = &["identity", "headers"];
     let is_file = |layer: &&Layer| matches!(layer.source, Source::File(_));
-    for path in [&["allow"][..], headers] {
+    for path in [&["allow"][..], &["bearer"], headers] {
         let key_path = KeyPath::of(path);
         if file
             .iter()

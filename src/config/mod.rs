@@ -1,10 +1,11 @@
 //! What the operator typed: read, checked, and resolved into the values the other parts are given.
 //!
-//! Nothing here opens a socket or knows a part above it. The types in [`listener`], [`provider`],
+//! Nothing here opens a socket or knows a part above it. The types in [`bearer`], [`listener`], [`provider`],
 //! [`route`] and [`session`] are *resolved*: defaults are filled in, secrets are read, relative paths
 //! are absolute, and whatever could be wrong has been found wrong by [`load`] and [`check`] before.
 
 mod addresses;
+pub mod bearer;
 mod certificate_files;
 pub mod check;
 mod defaults;

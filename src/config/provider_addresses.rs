@@ -12,13 +12,13 @@ use super::{
 };
 
 /// The host of Entra ID's public cloud.
-const ENTRA_HOST: &str = "login.microsoftonline.com";
+pub(super) const ENTRA_HOST: &str = "login.microsoftonline.com";
 
 /// Where the metadata of Entra ID's first version says it lives.
-const ENTRA_V1_HOST: &str = "sts.windows.net";
+pub(super) const ENTRA_V1_HOST: &str = "sts.windows.net";
 
 /// Hosts that are Entra ID, under whatever kind they are configured.
-const ENTRA_HOSTS: &[&str] = &[
+pub(super) const ENTRA_HOSTS: &[&str] = &[
     ENTRA_HOST,
     ENTRA_V1_HOST,
     "login.microsoft.com",

@@ -9,7 +9,7 @@ use http::{HeaderName, Method};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::finding::Place;
+use super::{bearer::Bearer, finding::Place};
 use crate::identity::{ProviderName, RouteId};
 
 /// One route, resolved.
@@ -33,6 +33,8 @@ pub struct Route {
     pub guests: Guests,
     /// What is open without sign-in and gets no identity.
     pub public: Vec<PublicRule>,
+    /// Which access tokens let programs in.
+    pub bearer: Option<Bearer>,
     /// What a page view without a session gets.
     pub browser: BrowserAnswer,
     /// What the app is told about the person.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::HeaderName;
 
 use super::{
+    bearer,
     document::Document,
     finding::Finding,
     near::nearest,
@@ -103,6 +104,8 @@ impl One<'_> {
         let deny = self.rules("deny", raw.deny, resolved, findings);
         let prefix = raw.from.as_ref().map(|from| from.0.prefix.as_str());
         let public = self.public(raw.public, prefix, findings);
+        let all = &self.around.providers.resolved;
+        let bearer = bearer::resolve(raw.bearer, self.document, resolved, all, findings);
         let identity = identity(raw.identity);
         let Of(from) = raw.from?;
         Some(Route {
@@ -115,6 +118,7 @@ impl One<'_> {
             deny,
             guests: raw.guests.unwrap_or_default(),
             public,
+            bearer,
             browser: raw.unauthenticated.browser.unwrap_or_default(),
             identity,
             upstream: UpstreamRules {

@@ -7,6 +7,7 @@
 //!
 //! Keywords used: JSON Schema 2020-12; `writeOnly` marks a secret, `format` a form of `values.rs`.
 
+mod bearer;
 mod listener;
 
 use std::{borrow::Cow, collections::BTreeMap, net::SocketAddr, time::Duration};
@@ -16,7 +17,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::Value;
 
-pub(super) use self::listener::{RawLimits, RawListen, RawTls, RawUpTo};
+pub(super) use self::{
+    bearer::RawBearer,
+    listener::{RawLimits, RawListen, RawTls, RawUpTo},
+};
 use super::{
     AccessLog,
     addresses::Domain,
@@ -195,6 +199,8 @@ pub(super) struct RawRoute {
     pub(super) guests: Option<Guests>,
     /// What is open without sign-in and gets no identity. Default: nothing.
     pub(super) public: Vec<RawPublic>,
+    /// Which access tokens let programs in, with `Authorization: Bearer`. Default: none.
+    pub(super) bearer: Option<RawBearer>,
     /// The provider whose word counts, by name. Required when several are configured.
     pub(super) idp: Option<Of<Name>>,
     /// What somebody without a session gets.

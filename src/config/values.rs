@@ -18,6 +18,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::{
     addresses::Domain,
+    bearer::TokenIssuer,
     network::Network,
     provider_addresses::{Endpoint, Guid, Issuer, Tenant},
     route::{From as PublicAddress, HostHeader, PathPattern, UpstreamAddress},
@@ -137,6 +138,7 @@ const FORMATS: &[Entry] = &[
     entry_of::<SocketAddr>(),
     entry_of::<TemplateText>(),
     entry_of::<Tenant>(),
+    entry_of::<TokenIssuer>(),
     entry_of::<UpstreamAddress>(),
     entry_of::<Word>(),
 ];

@@ -32,14 +32,10 @@ pub enum Forbidden {
 /// Judges a person by a route's rules. `user` is the name the app would be told.
 #[must_use]
 pub fn judge(route: &Route, identity: &Identity, user: Option<&str>) -> Verdict {
-    // Whether somebody in too many groups to list is in a denied one cannot be known.
+    if let Some(forbidden) = denied(route, identity, user) {
+        return Verdict::Forbid(forbidden);
+    }
     let hidden = identity.groups() == &Groups::Overage;
-    if hidden && !route.deny.groups.is_empty() {
-        return Verdict::Forbid(Forbidden::GroupsUnknown);
-    }
-    if names(&route.deny, identity, user, Strictness::Deny) {
-        return Verdict::Forbid(Forbidden::Denied);
-    }
     if identity.is_guest() && route.guests == Guests::Refuse {
         return Verdict::Forbid(Forbidden::Guest);
     }
@@ -51,6 +47,22 @@ pub fn judge(route: &Route, identity: &Identity, user: Option<&str>) -> Verdict 
         }
         Allow::Any(_) => Verdict::Forbid(Forbidden::NotAllowed),
     }
+}
+
+/// Judges an app that acts for itself by a route's rules: `allow` and `guests` speak of people, and
+/// what lets an app in is its token.
+#[must_use]
+pub fn judge_app(route: &Route, identity: &Identity, name: &str) -> Verdict {
+    denied(route, identity, Some(name)).map_or(Verdict::Allow, Verdict::Forbid)
+}
+
+fn denied(route: &Route, identity: &Identity, user: Option<&str>) -> Option<Forbidden> {
+    // Whether somebody in too many groups to list is in a denied one cannot be known.
+    let hidden = identity.groups() == &Groups::Overage;
+    if hidden && !route.deny.groups.is_empty() {
+        return Some(Forbidden::GroupsUnknown);
+    }
+    names(&route.deny, identity, user, Strictness::Deny).then_some(Forbidden::Denied)
 }
 
 /// Which way doubt falls.

@@ -4,7 +4,7 @@
 
 use http::StatusCode;
 
-use super::authorize::Forbidden;
+use super::{authorize::Forbidden, bearer::BearerRefusal};
 use crate::{head_guard::HeadFault, session::StoreError, upstream::UpstreamError};
 
 /// A request that is refused for what it is, whoever sent it.
@@ -112,6 +112,8 @@ impl Refusal {
 /// Why a request ends without the app's answer.
 #[derive(Debug)]
 pub(super) enum GatewayError {
+    /// An access token that lets nobody in.
+    Bearer(BearerRefusal),
     /// Signed in, but not let in.
     Forbidden(ForbiddenPerson),
     /// A fault of ours.
@@ -140,6 +142,8 @@ pub(super) struct ForbiddenPerson {
 /// Why somebody is not let in.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum WhyForbidden {
+    /// A person who is called what only an app may be called, where apps come in.
+    NamedLikeApp,
     /// No claim that counts as a name came; these did.
     NoUserName(Vec<String>),
     /// By the route's rules.
@@ -149,9 +153,21 @@ pub(super) enum WhyForbidden {
 }
 
 impl WhyForbidden {
+    /// All of its words.
+    pub(super) const REASONS: [&str; 7] = [
+        "denied",
+        "groups_unknown",
+        "guest",
+        "named_like_app",
+        "no_user_name",
+        "not_allowed",
+        "unrenderable_identity",
+    ];
+
     /// The word in log and problem.
     pub(super) fn reason(&self) -> &'static str {
         match self {
+            Self::NamedLikeApp => "named_like_app",
             Self::NoUserName(_) => "no_user_name",
             Self::Rules(Forbidden::Denied) => "denied",
             Self::Rules(Forbidden::GroupsUnknown) => "groups_unknown",
@@ -195,8 +211,9 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_to_keep_somebody_out_is_explained() {
+    fn every_reason_to_keep_somebody_out_is_listed_and_explained() {
         let known = words_in(SOURCE, "WhyForbidden", "reason");
-        assert_explained(known.iter().map(String::as_str));
+        assert_eq!(WhyForbidden::REASONS.as_slice(), known);
+        assert_explained(WhyForbidden::REASONS);
     }
 }

@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use super::{
     authorize::Forbidden,
+    bearer::BearerRefusal,
     context::RequestContext,
     error::{GatewayError, Refusal, WhyForbidden},
     handle::{Outcome, Seen, Worker},
@@ -35,7 +36,7 @@ impl GatewayError {
         "unknown_endpoint",
     ];
 
-    /// Every word of a request that is refused for what it is.
+    /// Every word of a request that is refused for what it is, or for its token.
     pub(super) fn refusals() -> impl Iterator<Item = &'static str> {
         let of_heads = HeadFault::ALL.into_iter().map(HeadFault::reason);
         let of_requests = Refusal::ALL.into_iter().map(Refusal::reason);
@@ -48,11 +49,13 @@ impl GatewayError {
             .chain(of_bodies)
             .chain(of_fields)
             .chain(own)
+            .chain(BearerRefusal::reasons())
             .filter(|word| *word != HeadFault::Surplus.reason())
     }
 
     pub(super) fn status(&self) -> StatusCode {
         match self {
+            Self::Bearer(refusal) => refusal.status(),
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoEndpoint | Self::NoRoute => StatusCode::NOT_FOUND,
@@ -65,6 +68,7 @@ impl GatewayError {
 
     pub(super) fn reason(&self) -> &'static str {
         match self {
+            Self::Bearer(refusal) => refusal.reason(),
             Self::Forbidden(person) => person.why.reason(),
             Self::Internal => "internal",
             Self::NoEndpoint => "unknown_endpoint",
@@ -87,6 +91,7 @@ impl GatewayError {
 
     fn decision(&self) -> Decision {
         match self {
+            Self::Bearer(refusal) => refusal.decision(),
             Self::Forbidden(_) => Decision::Forbid,
             Self::NoEndpoint | Self::NoRoute | Self::OwnMethod(_) | Self::Refused(_) => {
                 Decision::Refuse
@@ -109,7 +114,8 @@ impl GatewayError {
             Self::OwnMethod(allow) => Notice::MethodNotAllowed { allow },
             Self::Refused(Refusal::Method) => Notice::MethodNotAllowed { allow: METHODS },
             Self::Refused(Refusal::TargetLength) => Notice::AddressTooLong,
-            Self::Refused(_) => Notice::BadRequest,
+            // The latter is answered in its own way.
+            Self::Refused(_) | Self::Bearer(_) => Notice::BadRequest,
             Self::StoreUnavailable(_) => Notice::StoreDown,
             Self::Upstream(UpstreamError::LeaseOver) => Notice::SignIn {
                 provider: entry.map_or("", |entry| &entry.provider_title),
@@ -133,7 +139,9 @@ impl WhyForbidden {
             Self::Rules(Forbidden::Denied) => ForbiddenReason::Denied,
             Self::Rules(Forbidden::GroupsUnknown) => ForbiddenReason::GroupsUnknown,
             Self::Rules(Forbidden::Guest) => ForbiddenReason::Guest,
-            Self::Rules(Forbidden::NotAllowed) | Self::Unrenderable => ForbiddenReason::NotAllowed,
+            Self::NamedLikeApp | Self::Rules(Forbidden::NotAllowed) | Self::Unrenderable => {
+                ForbiddenReason::NotAllowed
+            }
         }
     }
 }
@@ -153,6 +161,8 @@ impl Worker {
         let status = error.status();
         let response = if status == StatusCode::MISDIRECTED_REQUEST {
             pages::empty(status)
+        } else if let GatewayError::Bearer(refusal) = error {
+            refusal.answer(context.id.as_str())
         } else {
             let wants_page = entry.is_some() && seen.waiting.wants_page();
             let page = context.page(entry, seen.language);
@@ -168,12 +178,17 @@ impl Worker {
     }
 
     fn log(&self, context: &RequestContext, record: &Record, error: &GatewayError) {
-        if error.decision() == Decision::Refuse {
+        let is_bearer = matches!(error, GatewayError::Bearer(_));
+        if is_bearer || error.decision() == Decision::Refuse {
             self.metrics().refused(error.reason());
         }
         let request_id = context.id.as_str();
         let route = record.route().map(|entry| entry.route.id.0.as_str());
         match error {
+            GatewayError::Bearer(BearerRefusal::Token(error)) => {
+                let error = chain(error);
+                tracing::debug!(request_id, route, error, "refused an access token");
+            }
             // Said once a minute where it was found; strangers can bring it about as often as they like.
             GatewayError::Upstream(UpstreamError::Crowded(crowd)) => {
                 self.metrics()
@@ -203,7 +218,8 @@ impl Worker {
                     "a request ended in a fault of vestibule's own"
                 );
             }
-            GatewayError::Forbidden(_)
+            GatewayError::Bearer(_)
+            | GatewayError::Forbidden(_)
             | GatewayError::NoEndpoint
             | GatewayError::NoRoute
             | GatewayError::OwnMethod(_)

@@ -1,4 +1,4 @@
-//! The life of a request, in order: target, host, route, session, rules, upstream; and its answer
+//! The life of a request, in order: target, host, route, token or session, rules, upstream; and its answer
 //! and its one line in the access log.
 //!
 //! A step either hands on what the next one needs or ends the request. No step may forward anything
@@ -17,12 +17,14 @@ use hyper::{body::Incoming, service::Service};
 
 use super::{
     authenticate::{Authenticated, authenticate},
+    bearer,
     body::{GatewayBody, Source, head_only},
     client_address::Origin,
     context::RequestContext,
     error::{GatewayError, Refusal},
     house::HouseRules,
     judged::Judged,
+    lease::Sender,
     page_view::Waiting,
     record::Record,
     redirect_to_https::{self, RedirectToHttps},
@@ -244,11 +246,16 @@ impl Worker {
             let answer = self.pass_on(context, table, entry, None, request).await?;
             return Ok(Outcome::forwarded(answer, Decision::Public, "public_rule"));
         }
+        if let Some(token) = bearer::presented(site, entry, &parts.headers, path)? {
+            let request = Request::from_parts(parts, body);
+            return self.bring_in(context, entry, token, request, record).await;
+        }
         let authenticated = authenticate(self.store(), &parts.headers, site, context.began)?;
         let session = match &authenticated {
             Authenticated::Session(session) => session,
             Authenticated::Nobody(reason) => {
-                let answer = self.needs_sign_in(context, site, entry, &parts, reason);
+                let mut answer = self.needs_sign_in(context, site, entry, &parts, reason);
+                bearer::offer(entry, &mut answer);
                 return Ok(Outcome::own(answer, context.house()));
             }
         };
@@ -259,8 +266,8 @@ impl Worker {
             Judged::of(table, other, session).allowed()?;
         }
         let request = Request::from_parts(parts, body);
-        let person = Some((identity, session));
-        let answer = self.pass_on(context, table, entry, person, request).await?;
+        let sender = Some((identity, Sender::Session(Arc::clone(session))));
+        let answer = self.pass_on(context, table, entry, sender, request).await?;
         Ok(Outcome::forwarded(answer, Decision::Allow, "session"))
     }
 
@@ -331,7 +338,11 @@ impl Outcome {
         }
     }
 
-    fn forwarded(answer: Response<AnswerBody>, decision: Decision, reason: &'static str) -> Self {
+    pub(super) fn forwarded(
+        answer: Response<AnswerBody>,
+        decision: Decision,
+        reason: &'static str,
+    ) -> Self {
         Self {
             response: answer.map(Source::Answer),
             decision,

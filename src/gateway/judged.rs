@@ -4,13 +4,15 @@
 use std::sync::Arc;
 
 use super::{
-    authorize::{Verdict, judge},
+    authorize::{Verdict, judge, judge_app},
+    bearer::is_name_of_an_app,
     error::{ForbiddenPerson, GatewayError, WhyForbidden},
     routes::{RouteEntry, RouteTable},
 };
 use crate::{
+    identity::Identity,
     session::{RouteView, Session},
-    upstream::{RenderError, RenderedIdentity, render},
+    upstream::{RenderError, RenderedIdentity, render, render_as},
 };
 
 /// The verdict of a route on a session.
@@ -28,7 +30,7 @@ impl Judged {
             .view(&entry.route.id, table.generation)
             .and_then(|view| Arc::downcast(view).ok());
         kept.unwrap_or_else(|| {
-            let judged = Arc::new(Self::new(entry, session));
+            let judged = Arc::new(Self::person(entry, session.identity()));
             session.keep_view(&RouteView {
                 route: entry.route.id.clone(),
                 generation: table.generation,
@@ -39,13 +41,34 @@ impl Judged {
         })
     }
 
-    /// Judges, and renders what the app is told of whoever is let in.
-    fn new(entry: &RouteEntry, session: &Session) -> Self {
-        let identity = session.identity();
+    /// Judges a person, and renders what the app is told of whoever is let in.
+    pub(super) fn person(entry: &RouteEntry, identity: &Identity) -> Self {
         let rendered = render(identity, &entry.route.identity, &entry.named_groups);
         let user = rendered.as_ref().ok().map(|it| it.user.clone());
-        let why = match judge(&entry.route, identity, user.as_deref()) {
+        let is_like_app = entry.bearer.is_some() && user.as_deref().is_some_and(is_name_of_an_app);
+        let verdict = judge(&entry.route, identity, user.as_deref());
+        Self::of_verdict(entry, identity, user, is_like_app, verdict, rendered)
+    }
+
+    /// Judges an app that acts for itself; `name` is what it is called.
+    pub(super) fn app(entry: &RouteEntry, identity: &Identity, name: String) -> Self {
+        let verdict = judge_app(&entry.route, identity, &name);
+        let rules = &entry.route.identity;
+        let rendered = render_as(identity, name.clone(), rules, &entry.named_groups);
+        Self::of_verdict(entry, identity, Some(name), false, verdict, rendered)
+    }
+
+    fn of_verdict(
+        entry: &RouteEntry,
+        identity: &Identity,
+        user: Option<String>,
+        is_like_app: bool,
+        verdict: Verdict,
+        rendered: Result<RenderedIdentity, RenderError>,
+    ) -> Self {
+        let why = match verdict {
             Verdict::Forbid(forbidden) => WhyForbidden::Rules(forbidden),
+            Verdict::Allow if is_like_app => WhyForbidden::NamedLikeApp,
             Verdict::Allow => match rendered {
                 Ok(rendered) => return Self::Allowed(rendered),
                 Err(RenderError::NoUserName { came }) => {
@@ -69,7 +92,7 @@ impl Judged {
                 }
             },
         };
-        let preferred = || session.identity().preferred_username().map(str::to_owned);
+        let preferred = || identity.preferred_username().map(str::to_owned);
         Self::Forbidden(ForbiddenPerson {
             user: user.or_else(preferred),
             why,

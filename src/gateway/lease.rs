@@ -1,8 +1,8 @@
 //! Lets what streams go on as long as it would be let in anew, and not a piece longer: as long as its
-//! session lives (S-005), and as long as the rules in force allow it.
+//! session lives or its token lasts (S-005), and as long as the rules in force allow it.
 //!
-//! Never lets anything go on that a request could not begin now: a route that is gone, a person who
-//! is no longer allowed, a public rule that was taken back end what they let in.
+//! Never lets anything go on that a request could not begin now: a route that is gone, a sender who is
+//! no longer allowed, a public or a bearer rule that was taken back end what they let in.
 
 use std::{
     sync::{
@@ -17,10 +17,11 @@ use http::{Method, uri::PathAndQuery};
 
 use super::{
     authenticate::is_of,
+    bearer,
     judged::Judged,
     routes::{RouteEntry, RouteTable},
 };
-use crate::{clock::Clock, session::Session, upstream::Lease};
+use crate::{clock::Clock, oidc::VerifiedToken, session::Session, upstream::Lease};
 
 /// How often it is asked again while nothing moves.
 const LONGEST_UNASKED: Duration = Duration::from_secs(1);
@@ -28,10 +29,19 @@ const LONGEST_UNASKED: Duration = Duration::from_secs(1);
 /// The generation that no table has: what was refused once stays refused.
 const REFUSED: u64 = 0;
 
+/// Whom a request was let in for.
+pub(super) enum Sender {
+    /// Nobody in particular: a public rule let it in.
+    Anybody,
+    /// Somebody who is signed in.
+    Session(Arc<Session>),
+    /// Whoever sent an access token.
+    Token(Arc<VerifiedToken>),
+}
+
 /// A request that was let in, as what streams for it sees it.
 pub(super) struct Grant {
-    /// Who asked; nobody in particular where a public rule let it in.
-    session: Option<Arc<Session>>,
+    sender: Sender,
     entry: Arc<RouteEntry>,
     method: Method,
     target: Option<PathAndQuery>,
@@ -42,17 +52,17 @@ pub(super) struct Grant {
 }
 
 impl Grant {
-    /// What `table` has let in, of `session` or of anybody.
+    /// What `table` has let in for `sender`.
     pub(super) fn new<B>(
         request: &http::Request<B>,
-        session: Option<&Arc<Session>>,
+        sender: Sender,
         entry: &Arc<RouteEntry>,
         table: &RouteTable,
         tables: &Arc<ArcSwap<RouteTable>>,
         clock: &Clock,
     ) -> Arc<Self> {
         Arc::new(Self {
-            session: session.map(Arc::clone),
+            sender,
             entry: Arc::clone(entry),
             method: request.method().clone(),
             target: request.uri().path_and_query().cloned(),
@@ -98,13 +108,16 @@ impl Grant {
         let Some(entry) = site.route(path).filter(|it| it.route.id == route.id) else {
             return false;
         };
-        let Some(session) = &self.session else {
-            return site.is_public(entry, &self.method, path);
-        };
-        let lets_in = |entry: &RouteEntry| Judged::of(table, entry, session).allowed().is_ok();
-        is_of(session, site)
-            && lets_in(entry)
-            && site.also_judged(entry, path).all(|other| lets_in(other))
+        match &self.sender {
+            Sender::Anybody => site.is_public(entry, &self.method, path),
+            Sender::Session(session) => {
+                let lets_in = |it: &RouteEntry| Judged::of(table, it, session).allowed().is_ok();
+                is_of(session, site)
+                    && lets_in(entry)
+                    && site.also_judged(entry, path).all(|other| lets_in(other))
+            }
+            Sender::Token(token) => bearer::lets_in(site, entry, path, token),
+        }
     }
 
     fn path(&self) -> &str {
@@ -114,16 +127,22 @@ impl Grant {
 
 impl Lease for Grant {
     fn is_live(&self) -> bool {
-        let now = || self.clock.now();
-        let has_session = |session: &Arc<Session>| session.is_live(now());
-        self.session.as_ref().is_none_or(has_session) && self.is_allowed()
+        let is_there = match &self.sender {
+            Sender::Anybody => true,
+            Sender::Session(session) => session.is_live(self.clock.now()),
+            Sender::Token(token) => !token.until.has_passed(self.clock.now()),
+        };
+        is_there && self.is_allowed()
     }
 
     fn remaining(&self) -> Duration {
         if !self.is_live() {
             return Duration::ZERO;
         }
-        let left = |session: &Arc<Session>| session.deadline().remaining(self.clock.now());
-        self.session.as_ref().map_or(Duration::MAX, left)
+        match &self.sender {
+            Sender::Anybody => Duration::MAX,
+            Sender::Session(session) => session.deadline().remaining(self.clock.now()),
+            Sender::Token(token) => token.until.remaining(self.clock.now()),
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! The life of a request, from its head to its answer: [`handle`] reads as that list.
 //!
 //! Nothing reaches an upstream from here but through a live session that the route's rules allow,
-//! or through a public rule that the operator wrote.
+//! or through a public or a bearer rule that the operator wrote.
 
 mod authenticate;
 pub mod authorize;
+mod bearer;
 mod body;
 mod client_address;
 mod context;

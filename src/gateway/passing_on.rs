@@ -11,15 +11,12 @@ use super::{
     context::RequestContext,
     error::GatewayError,
     handle::Worker,
-    lease::Grant,
+    lease::{Grant, Sender},
     routes::{RouteEntry, RouteTable},
 };
-use crate::{
-    session::Session,
-    upstream::{
-        AnswerBody, BodyLimits, BytesPerSecond, Caller, Forwarding, Lease, RenderedIdentity,
-        UpstreamError, answer_headers::AnswerFacts, forward, headers::RequestFacts,
-    },
+use crate::upstream::{
+    AnswerBody, BodyLimits, BytesPerSecond, Caller, Forwarding, Lease, RenderedIdentity,
+    UpstreamError, answer_headers::AnswerFacts, forward, headers::RequestFacts,
 };
 
 /// How slowly somebody who is not signed in may send a body. Whoever is signed in may be as slow as
@@ -27,24 +24,27 @@ use crate::{
 const SLOWEST_STRANGER: BytesPerSecond = BytesPerSecond(NonZeroU32::new(500).unwrap());
 
 impl Worker {
-    /// Passes a request on: of `person`, or of anybody where a rule says so.
+    /// Passes a request on: of `sender`, whom the app is told of, or of anybody where a rule says so.
     pub(super) async fn pass_on(
         &self,
         context: &RequestContext,
         table: &RouteTable,
         entry: &Arc<RouteEntry>,
-        person: Option<(&RenderedIdentity, &Arc<Session>)>,
+        sender: Option<(&RenderedIdentity, Sender)>,
         request: Request<Incoming>,
     ) -> Result<Response<AnswerBody>, GatewayError> {
         let (clock, limits) = (self.clock(), &context.house().limits);
-        let session = person.map(|(_, session)| session);
-        let grant = Grant::new(&request, session, entry, table, self.tables(), clock);
+        let (identity, sender) = match sender {
+            Some((identity, sender)) => (Some(identity), sender),
+            None => (None, Sender::Anybody),
+        };
+        let grant = Grant::new(&request, sender, entry, table, self.tables(), clock);
         let facts = RequestFacts {
             forwarded_for: &context.client.forwarded_for,
             request_id: &context.id.header_value(),
-            identity: person.map(|(identity, _)| identity),
+            identity,
         };
-        let (caller, bytes, slowest) = match person {
+        let (caller, bytes, slowest) = match identity {
             Some(_) => (Caller::Person, limits.body_bytes, None),
             None => (
                 Caller::Stranger,
@@ -65,7 +65,7 @@ impl Worker {
                 slowest,
             },
             answer: AnswerFacts {
-                session_decided: person.is_some(),
+                session_decided: identity.is_some(),
                 hsts: context.house().hsts.as_ref(),
             },
         };

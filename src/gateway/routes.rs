@@ -22,12 +22,13 @@ use crate::{
         route::{Allow, Authority, PathPattern, Route},
     },
     identity::{ProviderName, RouteId},
-    oidc::RelyingParty,
+    oidc::{AccessTokens, RelyingParty},
     telemetry::{Decision, Ended, Metrics, RequestCounter},
     upstream::{RemovalList, RouteTarget, UpstreamError, error::BodyError},
 };
 
-/// The relying parties, by the name of their provider.
+/// The relying parties, by the name of their provider; and issuers of access tokens alone, by their
+/// address, which is the name of no provider.
 pub type Providers = HashMap<ProviderName, Arc<RelyingParty>>;
 
 /// All routes of one configuration, and what holds for all of them; replaced whole.
@@ -62,6 +63,8 @@ pub(super) struct RouteEntry {
     pub(super) provider_title: String,
     pub(super) named_groups: Vec<String>,
     pub(super) target: RouteTarget,
+    /// The access tokens it takes.
+    pub(super) bearer: Option<AccessTokens>,
     counters: Vec<(Decision, RequestCounter)>,
 }
 
@@ -75,7 +78,7 @@ impl RouteTable {
         static GENERATION: AtomicU64 = AtomicU64::new(1);
         let mut sites: HashMap<String, Vec<Site>> = HashMap::new();
         for route in &config.routes {
-            let entry = Arc::new(RouteEntry::new(config, route, metrics)?);
+            let entry = Arc::new(RouteEntry::new(config, route, providers, metrics)?);
             let of_host = sites.entry(route.from.authority.host.clone()).or_default();
             match of_host
                 .iter_mut()
@@ -187,7 +190,12 @@ impl Site {
 }
 
 impl RouteEntry {
-    fn new(config: &Config, route: &Route, metrics: &Metrics) -> Result<Self, RouteId> {
+    fn new(
+        config: &Config,
+        route: &Route,
+        providers: &Providers,
+        metrics: &Metrics,
+    ) -> Result<Self, RouteId> {
         let kind = config.provider(&route.provider).map(|it| &it.kind);
         let provider_title = match kind {
             Some(ProviderKind::Entra { .. }) => "Microsoft".to_owned(),
@@ -204,6 +212,13 @@ impl RouteEntry {
         expect_faults(metrics, &route.id.0);
         let target = RouteTarget::new(route).map_err(|_| route.id.clone())?;
         let host = route.from.authority.in_https_url();
+        let bearer = match &route.bearer {
+            Some(rules) => {
+                let tokens = AccessTokens::new(rules, |name| providers.get(name).cloned());
+                Some(tokens.ok_or_else(|| route.id.clone())?)
+            }
+            None => None,
+        };
         Ok(Self {
             route: route.clone(),
             host,
@@ -211,6 +226,7 @@ impl RouteEntry {
             provider_title,
             named_groups,
             target,
+            bearer,
             counters,
         })
     }

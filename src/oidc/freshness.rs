@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::runtime::Handle;
+
 use super::{
     address, authorization,
     http_client::Reach,
@@ -30,6 +32,8 @@ impl RelyingParty {
     /// The first attempt begins at once. A failed one is repeated after 1 s, then after twice as
     /// long each time up to 30 s, give or take a quarter; a good one after an hour.
     pub async fn keep_fresh(self: Arc<Self>) {
+        // Whoever asks first, after a fault as well, is kept in the same place.
+        let _ = self.home.set(Handle::current());
         let mut failures = 0;
         loop {
             let pause = match self.refresh().await {
@@ -58,6 +62,17 @@ impl RelyingParty {
         self.fetches.fetch_add(1, Ordering::AcqRel);
         self.known.store(Some(Arc::new(refreshed?)));
         Ok(())
+    }
+
+    /// The same as [`Self::keys_fetched_since`], where this provider is kept fresh: neither does the
+    /// thread of a request take part, nor does a client that goes away waste what the budget gave.
+    pub(super) async fn fetch_keys_apart(self: &Arc<Self>, before: u64) -> Option<Arc<Known>> {
+        let Some(home) = self.home.get() else {
+            return self.keys_fetched_since(before).await;
+        };
+        let party = Arc::clone(self);
+        let fetching = home.spawn(async move { party.keys_fetched_since(before).await });
+        fetching.await.ok().flatten()
     }
 
     /// What is known after the keys were fetched again, if anybody was allowed to.
@@ -102,7 +117,11 @@ impl RelyingParty {
             Reach::Anywhere
         };
         let document = answer.into_success().map_err(DiscoveryError::Answer)?;
-        let metadata = Metadata::check(&self.provider.kind, &document)?;
+        let metadata = if self.is_key_source {
+            Metadata::check_for_keys(&self.provider.kind, document)?
+        } else {
+            Metadata::check(&self.provider.kind, &document)?
+        };
         let before = self.known.load_full();
         if let Some(before) = &before {
             // The tenant behind a domain name, once seen, stays the tenant.

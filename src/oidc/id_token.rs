@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// How far the provider's clock may be off.
-const SKEW: Duration = Duration::from_mins(1);
+pub(super) const SKEW: Duration = Duration::from_mins(1);
 
 /// How long before now a token may have been issued.
 const MAX_AGE: Duration = Duration::from_mins(5);
@@ -42,7 +42,7 @@ const MAX_NUMERIC_DATE: f64 = 253_402_300_800.0;
 
 /// Claims that decide who somebody is and whether the token counts; no other spelling of one of
 /// them may stand beside it.
-const PROTOCOL_CLAIMS: &[&str] = &[
+pub(super) const PROTOCOL_CLAIMS: &[&str] = &[
     "at_hash", "aud", "azp", "exp", "iat", "iss", "nbf", "nonce", "oid", "sid", "sub", "tid", "ver",
 ];
 
@@ -86,7 +86,7 @@ pub enum IdTokenError {
     #[error("the token is of another issuer")]
     Issuer,
     /// A part of the token cannot be read.
-    #[error("the {0} of the ID token cannot be read")]
+    #[error("the {0} of the token cannot be read")]
     Malformed(&'static str),
     /// The nonce is absent or that of another sign-in.
     #[error("the token is not an answer to this sign-in")]
@@ -172,29 +172,33 @@ impl Judge<'_> {
         let unverified = Unverified::parse(token, &self.provider.algorithms)?;
         let claims = &unverified.claims;
         // What the claims alone refuse needs no key, and so costs no fetch of one.
-        check_spellings(claims)?;
+        check_spellings(claims, PROTOCOL_CLAIMS)?;
         let issuer = self.issuer_of(claims)?;
         check_audience(claims, &self.provider.client_id)?;
         check_times(claims, self.now.wall)?;
         text(claims, "sub")?;
         check_nonce(claims, nonce)?;
-        let kid = unverified.kid.as_deref();
-        let key = self
-            .keys
-            .select(kid, unverified.algorithm_name, self.now)
-            .map_err(|error| match error {
-                SelectError::Ambiguous => IdTokenError::AmbiguousKey,
-                SelectError::Unfit => IdTokenError::UnfitKey,
-                SelectError::Unknown => IdTokenError::UnknownKey,
-            })?;
+        let key = self.key_of(&unverified)?;
         self.check_key(key, claims, &issuer)?;
         self.verify_signature(token, &unverified, key.key.clone(), issuer, nonce)?;
         check_access_token(claims, access_token, &unverified, &key.key)?;
         Ok(unverified.claims)
     }
 
+    /// The one key that a token may be signed with.
+    pub(super) fn key_of(&self, unverified: &Unverified) -> Result<&SigningKey, IdTokenError> {
+        let kid = unverified.kid.as_deref();
+        self.keys
+            .select(kid, unverified.algorithm_name, self.now)
+            .map_err(|error| match error {
+                SelectError::Ambiguous => IdTokenError::AmbiguousKey,
+                SelectError::Unfit => IdTokenError::UnfitKey,
+                SelectError::Unknown => IdTokenError::UnknownKey,
+            })
+    }
+
     /// The one issuer that this token may have; of a template, that of its own tenant.
-    fn issuer_of(&self, claims: &Map<String, Value>) -> Result<String, IdTokenError> {
+    pub(super) fn issuer_of(&self, claims: &Map<String, Value>) -> Result<String, IdTokenError> {
         let found = text(claims, "iss")?;
         let expected = match self.issuer {
             IssuerRule::Exact(issuer) => issuer.clone(),
@@ -210,7 +214,7 @@ impl Judge<'_> {
     }
 
     /// Entra ID's keys say whose tokens they may sign (S-197).
-    fn check_key(
+    pub(super) fn check_key(
         &self,
         key: &SigningKey,
         claims: &Map<String, Value>,
@@ -291,8 +295,12 @@ fn entra_issuer(
     Ok(entra::resolve_issuer(issuer, tenant))
 }
 
-fn check_spellings(claims: &Map<String, Value>) -> Result<(), IdTokenError> {
-    for name in PROTOCOL_CLAIMS {
+/// Refuses claims that differ from a name of `deciding` in nothing but case, beside it or each other.
+pub(super) fn check_spellings(
+    claims: &Map<String, Value>,
+    deciding: &[&'static str],
+) -> Result<(), IdTokenError> {
+    for name in deciding {
         if claims
             .keys()
             .filter(|key| key.eq_ignore_ascii_case(name))
@@ -348,7 +356,7 @@ fn check_times(claims: &Map<String, Value>, now: Timestamp) -> Result<(), IdToke
 }
 
 /// A time as RFC 7519 2 defines it: a number, whole or not, of seconds (S-063).
-fn numeric_date(
+pub(super) fn numeric_date(
     claims: &Map<String, Value>,
     name: &'static str,
 ) -> Result<Option<Timestamp>, IdTokenError> {
@@ -386,7 +394,10 @@ fn check_access_token(
     }
 }
 
-fn text<'a>(claims: &'a Map<String, Value>, name: &'static str) -> Result<&'a str, IdTokenError> {
+pub(super) fn text<'a>(
+    claims: &'a Map<String, Value>,
+    name: &'static str,
+) -> Result<&'a str, IdTokenError> {
     claims
         .get(name)
         .and_then(Value::as_str)

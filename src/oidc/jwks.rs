@@ -101,6 +101,19 @@ struct Remembered {
     in_latest: bool,
 }
 
+/// Every algorithm that we verify with.
+pub(super) const VERIFIABLE: &[CoreJwsSigningAlgorithm] = &[
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha256,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha384,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha512,
+    CoreJwsSigningAlgorithm::EcdsaP256Sha256,
+    CoreJwsSigningAlgorithm::EcdsaP384Sha384,
+    CoreJwsSigningAlgorithm::EdDsa,
+];
+
 /// The name of an algorithm that we verify with; `none` and HMAC have none.
 pub(super) fn algorithm_name(algorithm: &CoreJwsSigningAlgorithm) -> Option<&'static str> {
     match algorithm {

@@ -10,14 +10,21 @@ use serde_json::{Map, Value};
 
 use super::{
     id_token::IdTokenError,
-    jwks::{MAX_KID_BYTES, algorithm_name},
+    jwks::{MAX_KID_BYTES, VERIFIABLE, algorithm_name},
     strict_json,
 };
 
-/// Most bytes of an ID token.
+/// Most bytes of a token.
 const MAX_TOKEN_BYTES: usize = 64 * 1024;
 
-/// An ID token whose form was checked and nothing else: no claim of it may be believed yet.
+/// What `typ` of an ID token says, if anything. Not what an access token, a logout token or anything
+/// else says that names itself.
+const ID_TOKEN_TYPES: &[&str] = &["JWT", "application/jwt"];
+
+/// What `typ` of an access token says, if anything (RFC 9068 2.1; Entra ID writes `JWT`).
+const ACCESS_TOKEN_TYPES: &[&str] = &["at+jwt", "application/at+jwt", "JWT", "application/jwt"];
+
+/// A token whose form was checked and nothing else: no claim of it may be believed yet.
 pub(super) struct Unverified {
     pub(super) algorithm: CoreJwsSigningAlgorithm,
     /// How that algorithm is written in the header.
@@ -27,10 +34,23 @@ pub(super) struct Unverified {
 }
 
 impl Unverified {
-    /// Takes a token apart; its algorithm must be one of `algorithms`.
+    /// Takes an ID token apart; its algorithm must be one of `algorithms`.
     pub(super) fn parse(
         token: &str,
         algorithms: &[CoreJwsSigningAlgorithm],
+    ) -> Result<Self, IdTokenError> {
+        Self::parse_typed(token, algorithms, ID_TOKEN_TYPES)
+    }
+
+    /// Takes an access token apart. Its claims have to say first whose algorithms count.
+    pub(super) fn parse_access_token(token: &str) -> Result<Self, IdTokenError> {
+        Self::parse_typed(token, VERIFIABLE, ACCESS_TOKEN_TYPES)
+    }
+
+    fn parse_typed(
+        token: &str,
+        algorithms: &[CoreJwsSigningAlgorithm],
+        types: &[&str],
     ) -> Result<Self, IdTokenError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(IdTokenError::Malformed("token"));
@@ -44,7 +64,7 @@ impl Unverified {
         let header = object(header, "header")?;
         let (algorithm, algorithm_name) = algorithm(&header, algorithms)?;
         let kid = kid(&header)?;
-        check_header(&header)?;
+        check_header(&header, types)?;
         if decode(signature, "signature")?.is_empty() {
             return Err(IdTokenError::Signature);
         }
@@ -87,7 +107,7 @@ fn kid(header: &Map<String, Value>) -> Result<Option<String>, IdTokenError> {
     }
 }
 
-fn check_header(header: &Map<String, Value>) -> Result<(), IdTokenError> {
+fn check_header(header: &Map<String, Value>, types: &[&str]) -> Result<(), IdTokenError> {
     // Each of these changes what the bytes mean, in a way that we do not follow.
     for name in ["b64", "crit", "cty", "enc", "zip"] {
         if header.contains_key(name) {
@@ -96,12 +116,7 @@ fn check_header(header: &Map<String, Value>) -> Result<(), IdTokenError> {
     }
     match header.get("typ") {
         None => Ok(()),
-        // Not an access token, a logout token or anything else that says what it is.
-        Some(Value::String(kind))
-            if kind.eq_ignore_ascii_case("JWT") || kind.eq_ignore_ascii_case("application/jwt") =>
-        {
-            Ok(())
-        }
+        Some(Value::String(kind)) if types.iter().any(|it| kind.eq_ignore_ascii_case(it)) => Ok(()),
         Some(_) => Err(IdTokenError::Header("typ")),
     }
 }

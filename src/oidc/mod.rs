@@ -1,7 +1,8 @@
 //! The relying party's side of OpenID Connect: authorization code flow with PKCE, one provider each.
 //!
 //! Knows no server, cookie or session, and must never call anybody signed in whose ID token did not
-//! pass every check of OIDC Core 3.1.3.7 and, for Entra ID, of `entra.md` 4. No URL that stands in a
+//! pass every check of OIDC Core 3.1.3.7 and, for Entra ID, of `entra.md` 4; nor anybody else who sent
+//! an access token that did not pass all of `access_token`. No URL that stands in a
 //! token, an error or an answer is ever fetched; userinfo is not asked.
 //!
 //! | file | its part |
@@ -13,8 +14,11 @@
 //! | `authorization` | the URLs a browser is sent to |
 //! | `token` | a code for tokens |
 //! | `jws`, `id_token` | the checks of an ID token |
+//! | `access_token`, `access_token_error` | the checks of an access token that a program sends us |
 //! | `http_client`, `trust`, `address`, `strict_json` | the wire |
 
+mod access_token;
+mod access_token_error;
 mod address;
 mod authorization;
 mod entra;
@@ -35,6 +39,8 @@ mod trust;
 mod tests;
 
 pub use self::{
+    access_token::{AccessTokens, Holder, VerifiedToken},
+    access_token_error::AccessTokenError,
     authorization::{AuthorizationRequest, LogoutRequest, Prompt},
     entra::aadsts_number,
     error::{AnswerIssuerError, Blame, ProviderUnavailable, SignInError},

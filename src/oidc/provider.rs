@@ -184,6 +184,22 @@ impl Metadata {
             end_session_endpoint,
         })
     }
+
+    /// The same for an issuer whose keys are all that is wanted: that of a build service, say, which
+    /// signs nobody in. Nothing is ever sent to the endpoints that the address of the keys stands in
+    /// for.
+    pub(super) fn check_for_keys(
+        kind: &ProviderKind,
+        mut document: Map<String, Value>,
+    ) -> Result<Self, DiscoveryError> {
+        if let Some(keys) = document.get("jwks_uri").cloned() {
+            for name in ["authorization_endpoint", "token_endpoint"] {
+                document.insert(name.to_owned(), keys.clone());
+            }
+        }
+        document.remove("token_endpoint_auth_methods_supported");
+        Self::check(kind, &document)
+    }
 }
 
 fn check_issuer(kind: &ProviderKind, found: &str) -> Result<IssuerRule, DiscoveryError> {

@@ -5,15 +5,16 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
+use openidconnect::core::CoreJwsSigningAlgorithm;
 use thiserror::Error;
-use tokio::time::timeout;
+use tokio::{runtime::Handle, time::timeout};
 use url::Url;
 
 use super::{
@@ -103,6 +104,10 @@ pub struct RelyingParty {
     /// How many fetches have ended, well or badly.
     pub(super) fetches: AtomicU64,
     pub(super) budget: FetchBudget,
+    /// Where it is kept fresh, once it is.
+    pub(super) home: OnceLock<Handle>,
+    /// Nobody signs in there: its keys are all that counts.
+    pub(super) is_key_source: bool,
     pub(super) trouble: Mutex<Trouble>,
 }
 
@@ -148,10 +153,46 @@ impl RelyingParty {
         Self::with_http(provider, clock, http)
     }
 
+    /// An issuer of access tokens alone: its metadata need not offer to sign anybody in.
+    ///
+    /// # Errors
+    /// Returns [`SetupError`] if the issuer cannot be used.
+    pub fn for_keys(
+        name: ProviderName,
+        kind: ProviderKind,
+        clock: Clock,
+    ) -> Result<Arc<Self>, SetupError> {
+        let issuer = issuer_url(&kind).ok_or(SetupError::Issuer)?;
+        let http = HttpClient::new(None, issuer.scheme() == "https")?;
+        let provider = Provider {
+            name,
+            kind,
+            client_id: String::new(),
+            client_secret: Secret::new(String::new()),
+            scopes: Vec::new(),
+            algorithms: vec![
+                CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+                CoreJwsSigningAlgorithm::RsaSsaPssSha256,
+                CoreJwsSigningAlgorithm::EcdsaP256Sha256,
+            ],
+            ca_file: None,
+        };
+        Self::build(provider, clock, http, true)
+    }
+
     pub(super) fn with_http(
         provider: Provider,
         clock: Clock,
         http: HttpClient,
+    ) -> Result<Arc<Self>, SetupError> {
+        Self::build(provider, clock, http, false)
+    }
+
+    fn build(
+        provider: Provider,
+        clock: Clock,
+        http: HttpClient,
+        is_key_source: bool,
     ) -> Result<Arc<Self>, SetupError> {
         issuer_url(&provider.kind).ok_or(SetupError::Issuer)?;
         let metadata_url = metadata_url(&provider.kind).ok_or(SetupError::Issuer)?;
@@ -169,6 +210,8 @@ impl RelyingParty {
             turn: tokio::sync::Mutex::new(()),
             fetches: AtomicU64::new(0),
             budget: FetchBudget::new(now),
+            home: OnceLock::new(),
+            is_key_source,
             trouble: Mutex::new(Trouble {
                 last_error: String::new(),
                 retry_in: Duration::ZERO,
@@ -289,7 +332,7 @@ impl RelyingParty {
     ) -> Result<SignedIn, SignInError> {
         let site = Arc::clone(&self.known()?.site);
         let tokens = token::exchange(&site.client, &self.http, site.reach, code, expected).await?;
-        let fetches = self.fetches.load(Ordering::Acquire);
+        let fetches = self.fetches();
         // Loaded anew: the keys may have been fetched while the exchange was under way.
         let known = self.known()?;
         let claims = match self.judge(&known, &tokens, expected) {
@@ -331,7 +374,12 @@ impl RelyingParty {
         )
     }
 
-    fn known(&self) -> Result<Arc<Known>, ProviderUnavailable> {
+    /// How many fetches have ended so far.
+    pub(super) fn fetches(&self) -> u64 {
+        self.fetches.load(Ordering::Acquire)
+    }
+
+    pub(super) fn known(&self) -> Result<Arc<Known>, ProviderUnavailable> {
         self.known.load_full().ok_or_else(|| self.unavailable())
     }
 

@@ -76,6 +76,19 @@ pub fn render(
         .ok_or_else(|| RenderError::NoUserName {
             came: identity.claim_names(),
         })?;
+    render_as(identity, user, rules, named_groups)
+}
+
+/// The same for somebody who is called `user` whatever the claims say.
+///
+/// # Errors
+/// As [`render`], but for the name.
+pub fn render_as(
+    identity: &Identity,
+    user: String,
+    rules: &IdentityRules,
+    named_groups: &[String],
+) -> Result<RenderedIdentity, RenderError> {
     let person = Person {
         identity,
         user: &user,

@@ -37,7 +37,7 @@ pub use self::{
     error::{Blame, UpstreamError},
     forward::{Forwarding, forward},
     headers::HeaderRefusal,
-    identity_header::{RenderError, RenderedIdentity, render},
+    identity_header::{RenderError, RenderedIdentity, render, render_as},
     lease::{BytesPerSecond, Lease},
     removal::RemovalList,
     seats::{Caller, Seats},

@@ -21,7 +21,7 @@ fn good() -> Builder {
     let rules = "allow = \"signed-in\"";
     vestibule::new()
         .route("wiki", HOST, rules, &nowhere)
-        .route("erp", OTHER, "[allow]\nroles = [\"Clerk\"]\n[deny]\nusers = [\"eve@corp.example\"]\n[[public]]\npath = \"/static/*\"\nmethods = [\"GET\"]", &nowhere)
+        .route("erp", OTHER, "[allow]\nroles = [\"Clerk\"]\n[deny]\nusers = [\"eve@corp.example\"]\n[[public]]\npath = \"/static/*\"\nmethods = [\"GET\"]\n[bearer]\naudiences = [\"api://erp\"]\nroles = [\"Sync\"]\nscopes = [\"read\"]", &nowhere)
         .entra(&idp)
 }
 
@@ -257,6 +257,7 @@ fn routes_are_printed_as_they_would_be_served() {
             "allow": "role:Clerk",
             "deny": "user:eve@corp.example",
             "public": ["GET:/static/*"],
+            "bearer": "role:Sync scope:read",
             "idp": "entra",
         })
     );

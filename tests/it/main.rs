@@ -6,6 +6,8 @@ mod accepting;
 #[cfg(test)]
 mod access_lines;
 #[cfg(test)]
+mod bearer;
+#[cfg(test)]
 mod body_limits;
 #[cfg(test)]
 mod chaos;

@@ -43,6 +43,10 @@ fn every_key_of_a_route_that_changes_is_named_and_no_other() {
         (format!("{WIKI}[deny]\nroles = [\"x\"]\n"), vec!["deny"]),
         (format!("{WIKI}[[public]]\npath = \"/a\"\n"), vec!["public"]),
         (
+            format!("{WIKI}[bearer]\naudiences = [\"a\"]\nroles = [\"r\"]\n"),
+            vec!["bearer"],
+        ),
+        (
             format!("{WIKI}[unauthenticated]\nbrowser = \"page\"\n[help]\ntext = \"t\"\n"),
             vec!["unauthenticated.browser", "help.text"],
         ),

@@ -1,5 +1,6 @@
 //! Tests of the loader as a whole: files and variables in, a configuration or its faults out.
 
+mod bearer;
 mod broken_files;
 mod changes;
 mod front_door;
@@ -14,6 +15,7 @@ use tempfile::TempDir;
 
 use super::{
     AccessLog, Config,
+    bearer::KeySource,
     finding::Severity,
     listener::{DEFAULT_GRACE, DEFAULT_HSTS},
     load::{Loaded, load},
@@ -229,6 +231,10 @@ fn the_examples_are_in_order() {
     assert_eq!(erp.deny.users, ["temp@example.com"]);
     assert_eq!(erp.identity.headers[0].join, ";");
     assert_eq!(erp.identity.headers[0].encoding, Encoding::Percent);
+    let bearer = erp.bearer.as_ref().unwrap();
+    assert_eq!(bearer.audiences, ["api://erp"]);
+    assert_eq!(bearer.scopes, ["orders.read"]);
+    assert!(matches!(bearer.issuers[0].keys, KeySource::Issuer(_)));
     let user = &erp.identity.headers[1].template;
     assert_eq!(user.0, [Segment::Value(Placeholder::User)]);
     let shop = &config.routes[1];
@@ -320,6 +326,7 @@ fn the_examples_show_every_key() {
     for table in [
         "",
         "Rules",
+        "Bearer",
         "Unauthenticated",
         "Identity",
         "Upstream",

@@ -3,6 +3,7 @@
 //! Keys are made when the tests run; tokens are signed by hand, so that every malformed one can be
 //! written. Nothing leaves the loopback interface.
 
+mod access_tokens;
 mod discovery;
 mod exchange;
 mod id_tokens;

@@ -67,6 +67,7 @@ pub(super) fn route(port: u16) -> Route {
         deny: Rules::default(),
         guests: Guests::Refuse,
         public: Vec::new(),
+        bearer: None,
         browser: BrowserAnswer::Redirect,
         identity: IdentityRules {
             user_claims: vec!["preferred_username".to_owned()],

@@ -3,6 +3,7 @@
 //! Honest, it is strict: it checks the client's credentials, the redirect URI and PKCE, and takes a
 //! code once. [`Lies`] change single points of what it says while it runs.
 
+mod access;
 mod endpoints;
 mod keys;
 mod lies;
