@@ -139,6 +139,10 @@ fn sockets(
 }
 
 /// The same on sockets that are listening already, one for each data thread.
+#[expect(
+    clippy::too_many_lines,
+    reason = "the order in which everything starts, in one place"
+)]
 fn start_on(
     https: SocketAddr,
     listeners: Vec<TcpListener>,

@@ -57,7 +57,7 @@ pub(super) struct DataThread {
 impl DataThread {
     /// Starts it; it serves once it is told to, and ends with the stop.
     pub(super) fn start(self, number: usize) -> anyhow::Result<Started> {
-        let (begin, begun) = mpsc::channel();
+        let (begin, told) = mpsc::channel();
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
@@ -65,7 +65,7 @@ impl DataThread {
         let thread = thread::Builder::new()
             .name(format!("data-{number}"))
             .spawn(move || {
-                if begun.recv().is_ok() {
+                if told.recv().is_ok() {
                     runtime.block_on(self.run());
                 }
                 // Not to be held up by a name that is still being looked up.

@@ -94,7 +94,7 @@ impl Service<Request<Incoming>> for Redirects {
             .origin
             .client(&request.headers, &table.house.trusted_proxies);
         let context = RequestContext::new(Arc::clone(&self.peer), client, table, &shared.clock);
-        let (response, line) = shared.answer(&context.table, &request);
+        let (response, line) = Shared::answer(&context.table, &request);
         shared.record(&context, &line);
         ready(Ok(response))
     }
@@ -124,7 +124,7 @@ impl RefuseHead for Redirects {
 }
 
 impl Shared {
-    fn answer<'a>(&self, table: &RouteTable, request: &'a Parts) -> (PageResponse, Line<'a>) {
+    fn answer<'a>(table: &RouteTable, request: &'a Parts) -> (PageResponse, Line<'a>) {
         let named = target::named_host(&request.uri, &request.headers);
         let host = named.as_ref().ok().map(|named| named.host.clone());
         let (response, decision, reason) = match Self::location(table, request, named) {

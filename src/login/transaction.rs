@@ -123,8 +123,8 @@ impl Attempt {
     #[must_use]
     pub fn of_run(self, run: Run, standing: Standing) -> Self {
         Self {
-            run,
             standing,
+            run,
             ..self
         }
     }
