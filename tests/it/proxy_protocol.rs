@@ -339,8 +339,15 @@ async fn the_listener_that_redirects_knows_the_same_fronts() {
     let another = Ipv4Addr::new(127, 0, 0, 99);
     let answer = redirected(&front, another, b"PROXY UNKNOWN\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
-    // One address, one connection.
+    // One address, one connection: this one is in, since it has been answered.
+    let third = Ipv4Addr::new(127, 0, 0, 98);
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from((third, 0))).unwrap();
     let address = front.vestibule.http().unwrap();
-    let _kept = TcpStream::connect(address).await.unwrap();
-    assert_eq!(redirected(&front, STRANGER, b"").await, "");
+    let mut kept = socket.connect(address).await.unwrap();
+    let authority = front.vestibule.authority(HOST);
+    let head = format!("GET / HTTP/1.1\r\nHost: {authority}\r\n\r\n");
+    kept.write_all(head.as_bytes()).await.unwrap();
+    assert_ne!(kept.read(&mut [0; 16]).await.unwrap(), 0);
+    assert_eq!(redirected(&front, third, b"").await, "");
 }
