@@ -16,7 +16,10 @@ use http_body::Body;
 use hyper::{body::Incoming, service::Service};
 use pin_project_lite::pin_project;
 
-use super::activity::{Activity, CountedBody, UnderWay};
+use super::{
+    activity::{Activity, CountedBody, UnderWay},
+    shutdown::{Phase, Shutdown},
+};
 use crate::head_guard::Watch;
 
 /// What is known about the exchanges of one connection.
@@ -25,20 +28,28 @@ pub(super) struct Course {
     pub(super) activity: Activity,
     pub(super) watch: Watch,
     retiring: AtomicBool,
+    shutdown: Shutdown,
 }
 
 impl Course {
-    pub(super) fn new(watch: Watch) -> Self {
+    pub(super) fn new(watch: Watch, shutdown: Shutdown) -> Self {
         Self {
             activity: Activity::default(),
             watch,
             retiring: AtomicBool::new(false),
+            shutdown,
         }
     }
 
     /// Lets the next answer be the last one.
     pub(super) fn retire(&self) {
         self.retiring.store(true, Ordering::Release);
+    }
+
+    /// Whether the next answer is the last one. A stop that has begun counts at once, also before this
+    /// connection has been woken by it.
+    fn is_retiring(&self) -> bool {
+        self.retiring.load(Ordering::Acquire) || self.shutdown.phase() >= Phase::Draining
     }
 
     /// Whether every head that came has been answered, to the end of its answer.
@@ -108,8 +119,7 @@ where
         let mut response = ready!(this.inner.poll(context))?;
         // An answer that does not wait for the body is the last one: the rest of that body can only
         // be read away (RFC 9112 9.3).
-        let is_last = this.course.retiring.load(Ordering::Acquire)
-            || (*this.has_body && this.course.is_in_body());
+        let is_last = this.course.is_retiring() || (*this.has_body && this.course.is_in_body());
         if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);

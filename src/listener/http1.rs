@@ -67,7 +67,7 @@ where
 {
     let limits = &terms.limits;
     let guard = HeadGuard::of_requests(WriteStall::new(io, WRITE_STALL), head_limits(limits));
-    let course = Arc::new(Course::new(guard.watch()));
+    let course = Arc::new(Course::new(guard.watch(), terms.shutdown.clone()));
     let mut io = Carried::new(guard);
     let mut service = Exchanges {
         service,
