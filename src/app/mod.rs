@@ -11,6 +11,7 @@ mod kept_up;
 mod open_files;
 mod prepare;
 mod reload;
+mod running;
 mod start;
 mod threads;
 
@@ -18,5 +19,6 @@ pub use self::{
     follow::LOOK_INTERVAL,
     inherited::{InheritError, Inherited, Word, tell},
     prepare::{Prepared, Ready, prepare},
-    start::{Running, start, start_with, start_with_access_log},
+    running::Running,
+    start::{start, start_with, start_with_access_log},
 };

@@ -1,4 +1,4 @@
-//! Starts everything in order, and stops it in order.
+//! Starts everything in order.
 //!
 //! Each data thread has a current-thread runtime, a listening socket and connections to the apps of
 //! its own. Sign-ins, providers and the operators' listener run on a small runtime beside them, so
@@ -7,37 +7,29 @@
 use std::{
     collections::HashSet,
     net::{SocketAddr, TcpListener},
-    path::Path,
-    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    thread,
-    time::Duration,
 };
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use tokio::{
-    runtime::{Builder, Handle, Runtime},
-    sync::Notify,
-};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tracing_appender::non_blocking::WorkerGuard;
 
 use super::{
-    follow::{Follower, Origin},
     handover::Handover,
     inherited::Inherited,
-    kept_up::{PAUSE, kept_up},
     open_files,
     prepare::Ready,
     reload::{Fresh, InForce, Swaps},
+    running::Running,
     threads::{DataThread, Reception, Started, serve_beside},
 };
 use crate::{
     clock::Clock,
-    config::{Config, watch::Sources},
+    config::Config,
     gateway::{Gateway, Providers, RouteTable},
     key_ring::{KeyRing, SharedKeyRing},
     listener::{
@@ -54,33 +46,6 @@ use crate::{
 
 /// Threads of the runtime for sign-ins, providers and operators.
 const CONTROL_THREADS: usize = 2;
-
-/// How long a connection that came right before a stop has to say what it came for: the handshakes
-/// of TCP and TLS, over a long line. At most a quarter of the grace, most of which is for answers.
-const FIRST_WORD: Duration = Duration::from_secs(1);
-
-/// A vestibule that is serving.
-pub struct Running {
-    https: SocketAddr,
-    http: Option<SocketAddr>,
-    ops: Option<SocketAddr>,
-    store: Arc<dyn SessionStore>,
-    handover: Arc<Handover>,
-    metrics: SharedMetrics,
-    shutdown: Shutdown,
-    /// The operators' listener ends last: it has to say that this is not ready any more.
-    ops_shutdown: Shutdown,
-    grace: Duration,
-    threads: Vec<thread::JoinHandle<()>>,
-    control: Option<Runtime>,
-    /// What a reload replaces, until the files are followed.
-    in_force: Option<InForce>,
-    asked: Arc<Notify>,
-    clock: Clock,
-    access_guard: Option<WorkerGuard>,
-    /// Open until the end, so that whoever connects meanwhile waits for the next process.
-    _inherited: Inherited,
-}
 
 /// Starts serving. Returns once every address is bound; a provider may still be unknown then.
 ///
@@ -139,10 +104,6 @@ fn sockets(
 }
 
 /// The same on sockets that are listening already, one for each data thread.
-#[expect(
-    clippy::too_many_lines,
-    reason = "the order in which everything starts, in one place"
-)]
 fn start_on(
     https: SocketAddr,
     listeners: Vec<TcpListener>,
@@ -161,18 +122,14 @@ fn start_on(
     let ops = sockets(inherited.ops.as_ref(), config.ops, 1)?;
     let control = control_runtime()?;
     let shutdown = Shutdown::default();
-    let begun = Arc::new(AtomicBool::new(false));
-    let crippled = Arc::new(AtomicBool::new(false));
+    let (begun, crippled) = <(Arc<AtomicBool>, Arc<AtomicBool>)>::default();
     let metrics = Arc::new(Metrics::new(clock.clone()));
     let store = session_store(&config, clock, &metrics);
     let fresh = Fresh::new(control.handle().clone(), Arc::clone(&metrics), &providers);
     metrics.watch(&access);
     expect_cuts(&metrics);
     let key_ring = key_ring(&config, clock);
-    let handover = {
-        let (ring, store) = (Arc::clone(&key_ring), Arc::clone(&store));
-        Arc::new(Handover::new(&config, ring, clock.clone(), store))
-    };
+    let handover = handover(&config, &key_ring, clock, &store);
     let parts = Parts {
         clock: clock.clone(),
         metrics: Arc::clone(&metrics),
@@ -224,15 +181,7 @@ fn start_on(
         serve_beside(control.handle(), sockets, &terms, &reception, &redirect);
     }
     if let Some(sockets) = ops {
-        let serving = {
-            let (shutdown, crippled) = (shutdown.clone(), Arc::clone(&crippled));
-            let begun = Arc::clone(&begun);
-            move || {
-                begun.load(Ordering::Acquire)
-                    && shutdown.phase() == Phase::Serving
-                    && !crippled.load(Ordering::Acquire)
-            }
-        };
+        let serving = readiness(&begun, &crippled, &shutdown);
         let service = ops_service(metrics, store, providers, serving);
         let terms = Terms {
             shutdown: running.ops_shutdown.clone(),
@@ -242,8 +191,7 @@ fn start_on(
     }
     running.control = Some(control);
     let room = Room::new(config.limits.connections, terms.pressure.clone());
-    let mut threads = Vec::new();
-    for (number, listener) in listeners.into_iter().enumerate() {
+    let threads = (0..).zip(listeners).map(|(number, listener)| {
         let thread = DataThread {
             listener,
             reception: Arc::clone(&reception),
@@ -252,19 +200,29 @@ fn start_on(
             terms: terms.clone(),
             crippled: Arc::clone(&crippled),
         };
-        threads.push(thread.start(number)?);
-    }
+        thread.start(number)
+    });
+    let threads = threads.collect::<anyhow::Result<Vec<_>>>()?;
     // Nothing can fail from here on: what the last process left is good once.
     handover.take_over();
     running.threads = threads.into_iter().map(Started::begin).collect();
     begun.store(true, Ordering::Release);
-    tracing::info!(
-        https = %running.https,
-        threads = running.threads.len(),
-        routes = config.routes.len(),
-        "ready"
-    );
+    running.say_ready(config.routes.len());
     Ok(running)
+}
+
+/// Ready is who serves: from when every thread does until one cannot or a stop begins.
+fn readiness(
+    begun: &Arc<AtomicBool>,
+    crippled: &Arc<AtomicBool>,
+    shutdown: &Shutdown,
+) -> impl Fn() -> bool + Send + Sync + 'static {
+    let (begun, crippled, shutdown) = (Arc::clone(begun), Arc::clone(crippled), shutdown.clone());
+    move || {
+        begun.load(Ordering::Acquire)
+            && shutdown.phase() == Phase::Serving
+            && !crippled.load(Ordering::Acquire)
+    }
 }
 
 fn control_runtime() -> anyhow::Result<Runtime> {
@@ -310,6 +268,17 @@ fn key_ring(config: &Config, clock: &Clock) -> SharedKeyRing {
         );
     }
     Arc::new(key_ring)
+}
+
+/// What passes sessions and sign-ins on to the next process.
+fn handover(
+    config: &Config,
+    ring: &SharedKeyRing,
+    clock: &Clock,
+    store: &Arc<dyn SessionStore>,
+) -> Arc<Handover> {
+    let (ring, store) = (Arc::clone(ring), Arc::clone(store));
+    Arc::new(Handover::new(config, ring, clock.clone(), store))
 }
 
 /// How many apps there are, by their addresses.
@@ -379,124 +348,6 @@ fn ops_service(
     Ops::new(metrics, move || store.live(), serving, providers)
 }
 
-impl Running {
-    /// The address that serves HTTPS, with the port the system chose if 0 was configured.
-    #[must_use]
-    pub fn https(&self) -> SocketAddr {
-        self.https
-    }
-
-    /// The address that redirects to HTTPS.
-    #[must_use]
-    pub fn http(&self) -> Option<SocketAddr> {
-        self.http
-    }
-
-    /// The operators' address.
-    #[must_use]
-    pub fn ops(&self) -> Option<SocketAddr> {
-        self.ops
-    }
-
-    /// The sessions.
-    #[must_use]
-    pub fn sessions(&self) -> Arc<dyn SessionStore> {
-        Arc::clone(&self.store)
-    }
-
-    /// What `/metrics` would say.
-    #[must_use]
-    pub fn metrics_text(&self) -> String {
-        self.metrics.text(self.store.live())
-    }
-
-    /// Follows the files of the configuration from now on: looks at them that often, and brings into
-    /// force what changes. `sources` are the files that took part in what is in force, and
-    /// `environment` is what it was read with. Does nothing the second time.
-    pub fn follow(
-        &mut self,
-        config_dir: &Path,
-        environment: Vec<(String, String)>,
-        sources: Sources,
-        every: Duration,
-    ) {
-        let (Some(in_force), Some(control)) = (self.in_force.take(), &self.control) else {
-            return;
-        };
-        let origin = Origin {
-            config_dir: config_dir.to_owned(),
-            environment,
-        };
-        let metrics = Arc::clone(&self.metrics);
-        let shared = (self.shutdown.clone(), self.clock.clone(), metrics);
-        let asked = Arc::clone(&self.asked);
-        let follower = Follower::new(origin, sources, every, asked, in_force, shared);
-        let follow = move || Arc::clone(&follower).follow();
-        let metrics = Arc::clone(&self.metrics);
-        let what = "following the configuration";
-        control.spawn(kept_up(what, metrics, PAUSE, follow));
-    }
-
-    /// Has the files of the configuration read at once, if they are followed, whether they look
-    /// changed or not.
-    pub fn reload(&self) {
-        self.asked.notify_one();
-    }
-
-    /// What ends everything at once, for a second signal while [`Running::stop`] waits.
-    pub fn hard_stop(&self) -> impl FnOnce() + Send + 'static {
-        let shutdown = self.shutdown.clone();
-        move || shutdown.advance_to(Phase::Ended)
-    }
-
-    /// Stops softly: no new connections, idle ones close, what is under way has the grace period;
-    /// then everything ends, and what outlives the process is left to the next one. Returns when
-    /// nothing runs any more.
-    pub async fn stop(mut self) {
-        let mut grace = pin!(tokio::time::sleep(self.grace));
-        self.shutdown.advance_to(Phase::Closing);
-        tokio::select! {
-            () = self.shutdown.finished() => {}
-            () = self.shutdown.reached(Phase::Ended) => {}
-            () = tokio::time::sleep(FIRST_WORD.min(self.grace / 4)) => {}
-        }
-        self.shutdown.advance_to(Phase::Draining);
-        tokio::select! {
-            () = self.shutdown.finished() => {}
-            () = self.shutdown.reached(Phase::Ended) => {}
-            () = grace.as_mut() => {
-                tracing::warn!("the grace period is over: ending what is still under way");
-            }
-        }
-        self.shutdown.advance_to(Phase::Ended);
-        let threads = std::mem::take(&mut self.threads);
-        let handover = Arc::clone(&self.handover);
-        let joined = tokio::task::spawn_blocking(move || {
-            let mut joined = true;
-            for thread in threads {
-                joined &= thread.join().is_ok();
-            }
-            // No connection is left that could end a session, or begin one.
-            handover.hand_over();
-            joined
-        });
-        if !joined.await.unwrap_or(false) {
-            tracing::error!("a data thread ended in a fault");
-        }
-        drop(self.access_guard.take());
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.shutdown.advance_to(Phase::Ended);
-        self.ops_shutdown.advance_to(Phase::Ended);
-        if let Some(control) = self.control.take() {
-            control.shutdown_background();
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
@@ -505,6 +356,8 @@ mod tests {
         net::TcpStream,
         os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
         path::Path,
+        thread,
+        time::Duration,
     };
 
     use super::*;

@@ -19,7 +19,7 @@ use tokio::select;
 
 use super::{
     body::{AnswerBody, Progress, UpstreamBody},
-    connect::connect,
+    connect::dial,
     connection_bound,
     error::{AnswerFault, UpstreamError},
     lease::Watch,
@@ -31,9 +31,6 @@ use crate::{
     config::route::UpstreamAddress,
     head_guard::{Expected, HeadGuard, HeadLimits},
 };
-
-/// How long an app may take to accept a connection, its name's resolution included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an app may take between two pieces of an answer, or to take a piece of a request.
 const LONGEST_QUIET: Duration = Duration::from_mins(5);
@@ -226,16 +223,7 @@ impl Exchange<'_> {
 
     #[expect(clippy::disallowed_methods, reason = "one of the two HTTP clients")]
     async fn connect(&self, to: &UpstreamAddress, seat: Seat) -> Result<Connection, UpstreamError> {
-        let host = to.host.strip_prefix('[').unwrap_or(&to.host);
-        let host = host.strip_suffix(']').unwrap_or(host);
-        let stream = select! {
-            biased;
-            stream = connect(host, to.port, CONNECT_TIMEOUT, self.clock) => {
-                stream.map_err(UpstreamError::Connect)?
-            }
-            () = self.clock.sleep(CONNECT_TIMEOUT) => return Err(UpstreamError::ConnectTimeout),
-        };
-        stream.set_nodelay(true).map_err(UpstreamError::Connect)?;
+        let stream = dial(to, self.clock).await?;
         let (stream, expected) = HeadGuard::of_answers(stream, LIMITS);
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(BUFFER)

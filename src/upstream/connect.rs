@@ -1,26 +1,52 @@
 //! Connects to an app, whatever name it has: one address after another, so that one that nobody
 //! answers at (an unrouted IPv6 address, say) does not use up what the next one needs.
 //!
-//! Says nothing about how long it may take in all; that is for whoever waits.
+//! Never takes longer in all than an app may take, and knows nothing of what is spoken afterwards.
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use tokio::net::{TcpStream, lookup_host};
+use tokio::{
+    net::{TcpStream, lookup_host},
+    select,
+};
 
-use crate::clock::Clock;
+use super::error::UpstreamError;
+use crate::{clock::Clock, config::route::UpstreamAddress};
+
+/// How long an app may take to accept a connection, its name's resolution included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Most addresses of a name that are tried.
 const MAX_ADDRESSES: usize = 8;
 
+/// What a connection to an app runs over.
+pub(super) type UpstreamStream = TcpStream;
+
+/// An open connection to the app at `to`.
+///
+/// # Errors
+/// Returns [`UpstreamError::Connect`], or [`UpstreamError::ConnectTimeout`] after five seconds.
+pub(super) async fn dial(
+    to: &UpstreamAddress,
+    clock: &Clock,
+) -> Result<UpstreamStream, UpstreamError> {
+    let host = to.host.strip_prefix('[').unwrap_or(&to.host);
+    let host = host.strip_suffix(']').unwrap_or(host);
+    let stream = select! {
+        biased;
+        stream = connect(host, to.port, CONNECT_TIMEOUT, clock) => {
+            stream.map_err(UpstreamError::Connect)?
+        }
+        () = clock.sleep(CONNECT_TIMEOUT) => return Err(UpstreamError::ConnectTimeout),
+    };
+    stream.set_nodelay(true).map_err(UpstreamError::Connect)?;
+    Ok(stream)
+}
+
 /// A connection to the first address of `host` that takes one.
 ///
 /// All but the last get an equal share of `time`; the last may go on for as long as it is awaited.
-pub(super) async fn connect(
-    host: &str,
-    port: u16,
-    time: Duration,
-    clock: &Clock,
-) -> io::Result<TcpStream> {
+async fn connect(host: &str, port: u16, time: Duration, clock: &Clock) -> io::Result<TcpStream> {
     let found = lookup_host((host, port)).await?;
     let addresses: Vec<_> = found.take(MAX_ADDRESSES).collect();
     connect_to_any(&addresses, time, clock).await
