@@ -3,7 +3,7 @@
 //! A [`Secret`] must never reach a log, an error, a page or `Debug`; reading one takes the word
 //! [`Secret::expose`], so that every use can be found by searching for it.
 
-use std::fmt;
+use std::{cell::RefCell, fmt};
 
 use aws_lc_rs::{constant_time, digest};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -71,6 +71,43 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     aws_lc_rs::rand::fill(&mut bytes).expect("AWS-LC aborts rather than fail to give randomness");
     bytes
+}
+
+/// How many bytes are drawn at once for identifiers.
+const DRAWN_AHEAD: usize = 1024;
+
+/// Bytes that were drawn ahead of their use, from the end of which is taken.
+struct Drawn {
+    bytes: [u8; DRAWN_AHEAD],
+    left: usize,
+}
+
+thread_local! {
+    static DRAWN: RefCell<Drawn> = const {
+        RefCell::new(Drawn {
+            bytes: [0; DRAWN_AHEAD],
+            left: 0,
+        })
+    };
+}
+
+/// `N` random bytes for a name that may be seen by anybody: nobody can foresee it, none comes twice.
+///
+/// Never for a secret: those of the next names lie in memory already. A draw costs the same however
+/// little is drawn, and each request has three names.
+#[must_use]
+pub fn random_name<const N: usize>() -> [u8; N] {
+    const { assert!(N <= DRAWN_AHEAD, "no name is so long") };
+    DRAWN.with_borrow_mut(|drawn| {
+        if drawn.left < N {
+            drawn.bytes = random_bytes();
+            drawn.left = DRAWN_AHEAD;
+        }
+        drawn.left -= N;
+        let mut name = [0; N];
+        name.copy_from_slice(&drawn.bytes[drawn.left..drawn.left + N]);
+        name
+    })
 }
 
 /// The SHA-256 digest of the parts one after another, each preceded by its length.

@@ -16,7 +16,7 @@ use crate::{
     login::Door,
     pages::{Language, PageContext},
     peer::Peer,
-    secret::random_bytes,
+    secret::random_name,
 };
 
 /// The id of a request: 128 random bits as 32 hexadecimal digits. Ours alone; what a client sends
@@ -28,7 +28,7 @@ impl RequestId {
     fn random() -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut text = [0; 32];
-        for (byte, pair) in random_bytes::<16>().iter().zip(text.chunks_exact_mut(2)) {
+        for (byte, pair) in random_name::<16>().iter().zip(text.chunks_exact_mut(2)) {
             pair[0] = DIGITS[usize::from(byte >> 4)];
             pair[1] = DIGITS[usize::from(byte & 15)];
         }

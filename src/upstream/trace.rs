@@ -4,7 +4,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::secret::random_bytes;
+use crate::secret::random_name;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -60,7 +60,7 @@ fn continued(presented: &[u8]) -> Option<[u8; LENGTH]> {
         value[..2].copy_from_slice(b"00");
         value[53..].copy_from_slice(if sampled { b"01" } else { b"00" });
     }
-    write_hex(&mut value[36..52], random_bytes::<8>());
+    write_hex(&mut value[36..52], random_name::<8>());
     Some(value)
 }
 
@@ -68,8 +68,8 @@ fn continued(presented: &[u8]) -> Option<[u8; LENGTH]> {
 /// nothing, only because we stand in front of it.
 fn begun() -> [u8; LENGTH] {
     let mut value = *b"00-00000000000000000000000000000000-0000000000000000-01";
-    write_hex(&mut value[3..35], random_bytes::<16>());
-    write_hex(&mut value[36..52], random_bytes::<8>());
+    write_hex(&mut value[3..35], random_name::<16>());
+    write_hex(&mut value[36..52], random_name::<8>());
     value
 }
 
