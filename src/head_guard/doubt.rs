@@ -3,7 +3,7 @@
 //! From that byte on everything is withheld. Which fault it is may show only in what follows: a CR may
 //! stand alone, a version may be one that we do not speak or none at all. No way leads back.
 
-use super::{HeadFault, classes::VALUE};
+use super::{HeadFault, classes::value_run};
 
 /// How a piece of a message ended: not yet, after so many bytes, or with a fault.
 pub(super) type Scanned = Result<Option<usize>, Offence>;
@@ -96,7 +96,7 @@ impl Doubt {
 
 /// Text up to the CR that ends its line: how many bytes were taken, and whether the CR is among them.
 pub(super) fn text_of_line(bytes: &[u8], fault: HeadFault) -> Result<(usize, bool), Offence> {
-    let run = VALUE.run(bytes);
+    let run = value_run(bytes);
     match bytes.get(run) {
         None => Ok((run, false)),
         Some(b'\r') => Ok((run.saturating_add(1), true)),
