@@ -5,12 +5,14 @@
 //! because apps read `=__Host-x=1`, `"__Host-x"=1` and `__HOST-x=1` in ways of their own; the same
 //! goes for a pair that carries our value under another name. Everything else keeps order and bytes.
 
+use std::cell::OnceCell;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderValue,
     header::{COOKIE, SET_COOKIE},
 };
-use memchr::memmem::Finder;
+use memchr::{memchr, memchr_iter, memmem::Finder};
 
 use crate::reserved::COOKIES;
 
@@ -47,8 +49,7 @@ pub fn cut_from_request(headers: &mut HeaderMap) {
 pub fn cut_from_answer(headers: &mut HeaderMap) {
     let is_ours = |line: &HeaderValue| {
         let line = line.as_bytes();
-        let pair = line.split(|byte| *byte == b';').next().unwrap_or(line);
-        contains_our_name(pair)
+        contains_our_name(&line[..memchr(b';', line).unwrap_or(line.len())])
     };
     if !headers.get_all(SET_COOKIE).iter().any(is_ours) {
         return;
@@ -74,11 +75,9 @@ fn kept_pairs(headers: &HeaderMap) -> Option<HeaderValue> {
         // No browser holds so many of ours: somebody wants us to search.
         return None;
     }
-    // Each takes time in proportion to the text alone, whatever it is and wherever it nearly fits.
-    let secrets: Vec<_> = secrets.into_iter().map(Finder::new).collect();
-    let carries_ours = |pair: &[u8]| {
-        contains_our_name(pair) || secrets.iter().any(|secret| secret.find(pair).is_some())
-    };
+    let secrets: Vec<_> = secrets.into_iter().map(Sought::new).collect();
+    let carries_ours =
+        |pair: &[u8]| contains_our_name(pair) || secrets.iter().any(|secret| secret.is_in(pair));
     let mut kept = BytesMut::new();
     for line in headers.get_all(COOKIE) {
         let mut line_has_begun = false;
@@ -121,11 +120,93 @@ fn our_secret(pair: &[u8]) -> Option<&[u8]> {
     (value.len() >= SHORTEST_SECRET).then_some(value)
 }
 
+/// A secret that is looked for in pairs of other names.
+struct Sought<'a> {
+    secret: &'a [u8],
+    finder: OnceCell<Finder<'a>>,
+}
+
+impl<'a> Sought<'a> {
+    fn new(secret: &'a [u8]) -> Self {
+        Self {
+            secret,
+            finder: OnceCell::new(),
+        }
+    }
+
+    /// A look at every place where it could begin. Where there are more of them than in any text that
+    /// was not made for it, it is sought in a time that is in proportion to the text alone, however
+    /// often it nearly fits; that takes preparing, which most requests are spared.
+    fn is_in(&self, pair: &[u8]) -> bool {
+        const MOST_LOOKS: usize = 16;
+        let Some(first) = self.secret.first() else {
+            return false;
+        };
+        let Some(last) = pair.len().checked_sub(self.secret.len()) else {
+            return false;
+        };
+        for (look, at) in memchr_iter(*first, &pair[..=last]).enumerate() {
+            if look == MOST_LOOKS {
+                let finder = self.finder.get_or_init(|| Finder::new(self.secret));
+                return finder.find(pair).is_some();
+            }
+            if pair[at..].starts_with(self.secret) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
 fn contains_our_name(text: &[u8]) -> bool {
     position_of_our_name(text).is_some()
 }
 
 fn position_of_our_name(text: &[u8]) -> Option<usize> {
-    text.windows(OUR_NAME.len())
-        .position(|window| window[0] == OUR_NAME[0] && window.eq_ignore_ascii_case(OUR_NAME))
+    // It begins with a byte that has no other case, and that few cookies have.
+    let (first, end) = (*OUR_NAME.first()?, text.len().checked_sub(OUR_NAME.len())?);
+    memchr_iter(first, &text[..=end])
+        .find(|at| text[*at..*at + OUR_NAME.len()].eq_ignore_ascii_case(OUR_NAME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_found_wherever_it_stands_and_however_often_something_nearly_fits() {
+        // S-235
+        let secret = [&b"a".repeat(40)[..], b"b"].concat();
+        let sought = Sought::new(&secret);
+        for before in [0, 1, 15, 16, 17, 40, 41, 300] {
+            for behind in [0, 1, 50] {
+                let text = [&b"a".repeat(before)[..], &secret, &b"c".repeat(behind)].concat();
+                assert!(sought.is_in(&text), "{before} {behind}");
+            }
+            let nearly = [&b"a".repeat(before)[..], &b"a".repeat(39), b"b"].concat();
+            assert_eq!(sought.is_in(&nearly), before > 0, "{before}");
+            assert!(!sought.is_in(&b"a".repeat(before)), "{before}");
+        }
+    }
+
+    #[test]
+    fn our_name_is_found_in_any_case_and_nowhere_else() {
+        // S-235
+        for text in [
+            &b"__Host-vestibule"[..],
+            b"x__hOST-VESTIBULE",
+            b"____Host-vestibule-login",
+        ] {
+            assert!(contains_our_name(text), "{text:?}");
+        }
+        for text in [
+            &b""[..],
+            b"_",
+            b"__Host-vestibul",
+            b"_Host-vestibule",
+            b"--Host-vestibule",
+        ] {
+            assert!(!contains_our_name(text), "{text:?}");
+        }
+    }
 }
