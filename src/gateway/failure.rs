@@ -165,7 +165,7 @@ impl Worker {
             refusal.answer(context.id.as_str())
         } else {
             let wants_page = entry.is_some() && seen.waiting.wants_page();
-            let page = context.page(entry, seen.language);
+            let page = context.page(entry, seen.language());
             let said = (error.reason(), error.detail());
             pages::tell_as(status, &error.notice(entry), wants_page, said, &page)
         };

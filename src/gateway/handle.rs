@@ -9,7 +9,9 @@ use std::{convert::Infallible, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use http::{
-    HeaderMap, Method, Request, Response, Uri, header::STRICT_TRANSPORT_SECURITY, request::Parts,
+    HeaderMap, HeaderValue, Method, Request, Response, Uri,
+    header::{ACCEPT_LANGUAGE, STRICT_TRANSPORT_SECURITY},
+    request::Parts,
     uri::PathAndQuery,
 };
 use http_body::Body;
@@ -78,16 +80,23 @@ pub(super) struct Outcome {
 pub(super) struct Seen {
     is_head: bool,
     pub(super) waiting: Waiting,
-    pub(super) language: Language,
+    /// The lines of `Accept-Language`; nobody sends more.
+    languages: [Option<HeaderValue>; 2],
 }
 
 impl Seen {
     fn of(parts: &Parts) -> Self {
+        let mut lines = parts.headers.get_all(ACCEPT_LANGUAGE).iter();
         Self {
             is_head: parts.method == Method::HEAD,
             waiting: Waiting::of(&parts.method, &parts.headers),
-            language: Language::from_accept_language(&parts.headers),
+            languages: [lines.next().cloned(), lines.next().cloned()],
         }
+    }
+
+    /// The language of a page, which few requests need.
+    pub(super) fn language(&self) -> Language {
+        Language::of_wishes(self.languages.iter().flatten())
     }
 }
 

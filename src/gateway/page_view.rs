@@ -3,7 +3,8 @@
 //! Only page views are redirected: a script would follow the redirect to the provider, fail there,
 //! and tell nobody why.
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderValue, Method};
+use memchr::{memchr, memmem};
 
 /// Who waits for the answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -18,42 +19,26 @@ pub(super) enum Waiting {
 
 impl Waiting {
     /// Judges by what browsers cannot be made to say for another kind of request.
+    ///
+    /// Looks at each field once: every request is judged so, in case it fails.
     pub(super) fn of(method: &Method, headers: &HeaderMap) -> Self {
-        let text_of = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let accepts_pages = headers
-            .get_all(header::ACCEPT)
-            .iter()
-            .filter_map(|line| line.to_str().ok())
-            .flat_map(|line| line.split(','))
-            .any(|range| {
-                let kind = range.split(';').next().unwrap_or_default().trim();
-                kind.eq_ignore_ascii_case("text/html")
-            });
-        // Asked only of those who accept pages: most requests do not.
-        let navigates = || text_of("sec-fetch-mode").is_none_or(|mode| mode == "navigate");
-        let prefetches = || {
-            ["purpose", "sec-purpose", "x-purpose", "x-moz"]
-                .into_iter()
-                .any(|name| text_of(name).is_some_and(|value| value.contains("pref")))
-        };
-        let speaks_grpc = || {
-            text_of("content-type").is_some_and(|kind| {
-                kind.get(..16)
-                    .is_some_and(|start| start.eq_ignore_ascii_case("application/grpc"))
-            })
-        };
-        let scripted = || {
-            headers.contains_key("x-requested-with")
-                || headers.contains_key(header::UPGRADE)
-                || prefetches()
-                || speaks_grpc()
-        };
-        if !accepts_pages || !navigates() || scripted() {
-            Self::Machine
-        } else if matches!(*method, Method::GET | Method::HEAD) {
-            Self::PageView
-        } else {
-            Self::Navigation
+        let mut accepts_pages = false;
+        for (name, value) in headers {
+            match name.as_str() {
+                "accept" => accepts_pages |= holds_pages(value),
+                "sec-fetch-mode" if value != "navigate" => return Self::Machine,
+                "x-requested-with" | "upgrade" => return Self::Machine,
+                "purpose" | "sec-purpose" | "x-purpose" | "x-moz" if is_of_prefetch(value) => {
+                    return Self::Machine;
+                }
+                "content-type" if is_of_grpc(value) => return Self::Machine,
+                _ => {}
+            }
+        }
+        match *method {
+            _ if !accepts_pages => Self::Machine,
+            Method::GET | Method::HEAD => Self::PageView,
+            _ => Self::Navigation,
         }
     }
 
@@ -63,9 +48,28 @@ impl Waiting {
     }
 }
 
+/// Whether pages are among what `Accept` names.
+fn holds_pages(accept: &HeaderValue) -> bool {
+    let mut ranges = accept.as_bytes().split(|byte| *byte == b',');
+    ranges.any(|range| {
+        let end = memchr(b';', range).unwrap_or(range.len());
+        range[..end].trim_ascii().eq_ignore_ascii_case(b"text/html")
+    })
+}
+
+fn is_of_prefetch(purpose: &HeaderValue) -> bool {
+    memmem::find(purpose.as_bytes(), b"pref").is_some()
+}
+
+fn is_of_grpc(content_type: &HeaderValue) -> bool {
+    const GRPC: &[u8] = b"application/grpc";
+    let start = content_type.as_bytes().get(..GRPC.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(GRPC))
+}
+
 #[cfg(test)]
 mod tests {
-    use http::{HeaderName, HeaderValue};
+    use http::HeaderName;
 
     use super::*;
 

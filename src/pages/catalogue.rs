@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, header::ACCEPT_LANGUAGE};
+use http::{HeaderMap, HeaderValue, header::ACCEPT_LANGUAGE};
 
 use super::{
     english,
@@ -24,8 +24,13 @@ impl Language {
     /// The language a browser likes best among those there are (RFC 9110 12.5.4).
     #[must_use]
     pub fn from_accept_language(headers: &HeaderMap) -> Self {
-        let wishes = headers.get_all(ACCEPT_LANGUAGE).iter();
-        let ranges = wishes
+        Self::of_wishes(headers.get_all(ACCEPT_LANGUAGE))
+    }
+
+    /// The same for the lines of `Accept-Language` alone.
+    pub fn of_wishes<'a>(lines: impl IntoIterator<Item = &'a HeaderValue>) -> Self {
+        let ranges = lines
+            .into_iter()
             .filter_map(|line| line.to_str().ok())
             .flat_map(|line| line.split(','));
         preferred(ranges, Self::of_subtag).unwrap_or_default()

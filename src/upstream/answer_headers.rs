@@ -46,11 +46,11 @@ const NEVER_FROM_AN_APP: &[&str] = &[
 const NEVER_FROM_A_PART: &[&str] = &["service_worker_allowed"];
 
 /// Fields that some shared caches obey before `Cache-Control` (RFC 9213 and its forerunners).
-const CACHE_CONTROLS_OF_CACHES: &[&str] = &[
-    "cdn-cache-control",
-    "cloudflare-cdn-cache-control",
-    "surrogate-control",
-    "x-accel-expires",
+const CACHE_CONTROLS_OF_CACHES: [HeaderName; 4] = [
+    HeaderName::from_static("cdn-cache-control"),
+    HeaderName::from_static("cloudflare-cdn-cache-control"),
+    HeaderName::from_static("surrogate-control"),
+    HeaderName::from_static("x-accel-expires"),
 ];
 
 /// The names that are removed from every answer of one route.
@@ -132,7 +132,7 @@ fn keep_site_data(headers: &mut HeaderMap) {
 /// `private="field"` speaks of that field alone, so it does not count.
 fn keep_out_of_shared_caches(headers: &mut HeaderMap) {
     for name in CACHE_CONTROLS_OF_CACHES {
-        headers.remove(*name);
+        headers.remove(name);
     }
     let mut is_private = false;
     let mut drops_any = false;
