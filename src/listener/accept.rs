@@ -150,7 +150,8 @@ where
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(peer = %address, %error, "failed to set TCP_NODELAY");
                 }
-                let serving = shutdown.track(serve(stream, address));
+                // On the heap at once: it would be moved several times before it is.
+                let serving = shutdown.track(Box::pin(serve(stream, address)));
                 tokio::spawn(async move {
                     let _seat = seat;
                     serving.await;

@@ -123,7 +123,8 @@ async fn over_tls<S: Serves>(
     let service = make(peer);
     if http2 {
         let stream = WriteStall::new(stream, WRITE_STALL);
-        serve_http2(stream, service, caller, terms).await;
+        // On the heap, so that a connection over HTTP/1.1 has no room for it.
+        Box::pin(serve_http2(stream, service, caller, terms)).await;
     } else {
         serve_http1(stream, service, caller, terms).await;
     }
