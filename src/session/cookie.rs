@@ -4,10 +4,12 @@
 //! quote, a comma or another spelling of the name can neither hide our cookie nor make one.
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
-use memchr::memchr;
 
 use super::model::{SessionKey, SessionToken};
-use crate::reserved;
+use crate::{
+    cookie_pairs::{parted, pieces},
+    reserved,
+};
 
 /// The cookie that carries a session.
 const SESSION_COOKIE: &str = reserved::COOKIES;
@@ -27,20 +29,8 @@ pub enum Presented {
 ///
 /// A piece without `=` has an empty name, as browsers hold it.
 pub fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
-    headers.get_all(COOKIE).iter().flat_map(|line| {
-        let pairs = line.as_bytes().split(|byte| *byte == b';');
-        pairs.map(|pair| parted(pair.trim_ascii()))
-    })
-}
-
-fn parted(pair: &[u8]) -> (&[u8], &[u8]) {
-    match memchr(b'=', pair) {
-        Some(at) => (
-            pair[..at].trim_ascii_end(),
-            pair[at + 1..].trim_ascii_start(),
-        ),
-        None => (&pair[..0], pair),
-    }
+    let lines = headers.get_all(COOKIE).iter();
+    lines.flat_map(|line| pieces(line.as_bytes()).map(parted))
 }
 
 /// The session cookie of a request. Two of them count as none (S-050).
@@ -48,22 +38,14 @@ fn parted(pair: &[u8]) -> (&[u8], &[u8]) {
 pub fn presented(headers: &HeaderMap) -> Presented {
     let mut found = Presented::Absent;
     for line in headers.get_all(COOKIE) {
-        let mut rest = line.as_bytes();
-        while !rest.is_empty() {
-            let end = memchr(b';', rest).unwrap_or(rest.len());
-            let pair = rest[..end].trim_ascii_start();
-            rest = rest.get(end + 1..).unwrap_or_default();
-            // Most cookies are others: only what begins so is taken apart.
-            if !pair.starts_with(SESSION_COOKIE.as_bytes()) {
-                continue;
-            }
-            let (name, value) = parted(pair.trim_ascii_end());
-            if name == SESSION_COOKIE.as_bytes() {
-                found = match (found, SessionKey::of_cookie_value(value)) {
-                    (Presented::Absent, Some(key)) => Presented::Key(key),
-                    _ => Presented::Unusable,
-                };
-            }
+        // Most cookies are others: only what begins so is taken apart.
+        let name = SESSION_COOKIE.as_bytes();
+        let begin_so = pieces(line.as_bytes()).filter(|it| it.trim_ascii_start().starts_with(name));
+        for (_, value) in begin_so.map(parted).filter(|pair| pair.0 == name) {
+            found = match (found, SessionKey::of_cookie_value(value)) {
+                (Presented::Absent, Some(key)) => Presented::Key(key),
+                _ => Presented::Unusable,
+            };
         }
     }
     found

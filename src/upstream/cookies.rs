@@ -12,9 +12,9 @@ use http::{
     HeaderMap, HeaderValue,
     header::{COOKIE, SET_COOKIE},
 };
-use memchr::{memchr, memchr_iter, memmem::Finder};
+use memchr::{memchr_iter, memmem::Finder};
 
-use crate::reserved::COOKIES;
+use crate::{cookie_pairs::pieces, reserved::COOKIES};
 
 /// What the names of all our cookies begin with.
 const OUR_NAME: &[u8] = COOKIES.as_bytes();
@@ -49,7 +49,7 @@ pub fn cut_from_request(headers: &mut HeaderMap) {
 pub fn cut_from_answer(headers: &mut HeaderMap) {
     let is_ours = |line: &HeaderValue| {
         let line = line.as_bytes();
-        contains_our_name(&line[..memchr(b';', line).unwrap_or(line.len())])
+        pieces(line).next().is_some_and(contains_our_name)
     };
     if !headers.get_all(SET_COOKIE).iter().any(is_ours) {
         return;
@@ -81,8 +81,7 @@ fn kept_pairs(headers: &HeaderMap) -> Option<HeaderValue> {
     let mut kept = BytesMut::new();
     for line in headers.get_all(COOKIE) {
         let mut line_has_begun = false;
-        let pairs = line.as_bytes().split(|byte| *byte == b';');
-        for pair in pairs.filter(|pair| !carries_ours(pair)) {
+        for pair in pieces(line.as_bytes()).filter(|pair| !carries_ours(pair)) {
             match (kept.is_empty(), line_has_begun) {
                 (true, _) => kept.put_slice(pair.trim_ascii_start()),
                 (false, true) => {
@@ -106,7 +105,7 @@ fn kept_pairs(headers: &HeaderMap) -> Option<HeaderValue> {
 
 fn pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let lines = headers.get_all(COOKIE).iter();
-    lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
+    lines.flat_map(|line| pieces(line.as_bytes()))
 }
 
 /// The value of a pair that bears our name, if it is long enough to be a secret.

@@ -10,6 +10,7 @@ use std::{
 const LEAVES: &[&str] = &[
     "clock",
     "config",
+    "cookie_pairs",
     "head_guard",
     "identity",
     "key_ring",
