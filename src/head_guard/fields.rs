@@ -4,7 +4,7 @@
 
 use super::{
     HeadFault,
-    classes::{TOKEN, VALUE},
+    classes::{TOKEN, VALUE, value_run},
     doubt::{Offence, Scanned, text_of_line},
 };
 
@@ -87,6 +87,10 @@ impl Fields {
     pub(super) fn scan(&mut self, bytes: &[u8]) -> Scanned {
         let mut at = 0;
         while let Some((&byte, _)) = bytes[at..].split_first() {
+            if let Some(taken) = self.plain_line(&bytes[at..]) {
+                at += taken;
+                continue;
+            }
             at += match self.place {
                 Place::LineStart => self.line_start(byte),
                 Place::Name(name) => self.name(name, &bytes[at..]),
@@ -105,6 +109,23 @@ impl Fields {
             .map_err(|offence| offence.shifted(at))?;
         }
         Ok(None)
+    }
+
+    /// Takes a line that is there as a whole and says nothing of a body: nearly every line of nearly
+    /// every head. What is in any way special is left to be gone through piece by piece, which decides.
+    fn plain_line(&mut self, bytes: &[u8]) -> Option<usize> {
+        let Place::LineStart = self.place else {
+            return None;
+        };
+        let room = self.room.checked_sub(1)?;
+        let name = TOKEN.run(bytes);
+        let value = bytes.get(name..)?.strip_prefix(b":")?;
+        let end = value_run(value);
+        if name == 0 || Known::may_be_of_length(name) || !value[end..].starts_with(b"\r\n") {
+            return None;
+        }
+        self.room = room;
+        Some(name + 1 + end + 2)
     }
 
     fn line_start(&mut self, byte: u8) -> Result<usize, Offence> {
@@ -255,6 +276,13 @@ impl Name {
 }
 
 impl Known {
+    const ALL: [Self; 2] = [Self::ContentLength, Self::TransferEncoding];
+
+    /// Whether one of these names has so many bytes.
+    fn may_be_of_length(bytes: usize) -> bool {
+        Self::ALL.iter().any(|it| it.spelled().len() == bytes)
+    }
+
     fn spelled(self) -> &'static [u8] {
         match self {
             Self::ContentLength => b"content-length",
