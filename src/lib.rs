@@ -20,8 +20,9 @@
 //!
 //! ```text
 //! listener/accept -> room -> entrance (PROXY header, count per address, TLS) -> connection
+//!     (without TLS, from fronts that end it: front_door -> http1)
 //!     -> http1: parked -> head_guard -> round      | http2: frame_guard -> stream_service
-//!     -> gateway/handle: context -> client_address -> target -> routes
+//!     -> gateway/handle: context -> client_address -> behind_front -> target -> routes
 //!     -> /.vestibule/* ? own -> login/start ... provider ... login/callback -> session/store -> back
 //!     -> public rule ? -------------------------------------------+
 //!     -> bearer (oidc/access_token) -> judged ---------------------+

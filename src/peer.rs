@@ -2,7 +2,10 @@
 //!
 //! No header takes part: what a client says about itself is not here.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 /// How a request came in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -13,6 +16,8 @@ pub enum Transport {
     Http2,
     /// HTTP/1.1 without TLS.
     Plain,
+    /// HTTP/1.1 from a front that ended TLS; where that is, whomever it names.
+    BehindFront(IpAddr),
 }
 
 /// Who is at the other end of a connection.

@@ -6,7 +6,7 @@
 //! is not clear.
 
 use std::{
-    io,
+    fmt, io,
     net::{SocketAddr, TcpListener},
     path::Path,
 };
@@ -20,7 +20,9 @@ use crate::{
     config::{
         Config,
         finding::{Finding, Place},
+        plain_address::PlainAddress,
     },
+    listener::PlainSocket,
     telemetry::chain,
 };
 
@@ -40,13 +42,13 @@ pub enum InheritError {
     )]
     Doubled(&'static str),
     /// One of them is for nobody knows what.
-    #[error("a socket is called `{0}`: write FileDescriptorName=https, http or ops")]
+    #[error("a socket is called `{0}`: write FileDescriptorName=https, http, plain or ops")]
     Name(String),
     /// There are more or fewer names than sockets.
     #[error("LISTEN_FDNAMES does not name every socket of LISTEN_FDS")]
     Names,
-    /// It is no listening socket of TCP.
-    #[error("the socket `{name}` is no listening socket of TCP")]
+    /// It is no listening socket of a kind that is known for its use.
+    #[error("the socket `{name}` is no listening socket of TCP (`plain`: or unix)")]
     Socket {
         /// What it is for.
         name: &'static str,
@@ -63,6 +65,8 @@ pub struct Inherited {
     pub https: Option<TcpListener>,
     /// For the redirect to HTTPS.
     pub http: Option<TcpListener>,
+    /// For fronts that end TLS.
+    pub plain: Option<PlainSocket>,
     /// For operators.
     pub ops: Option<TcpListener>,
 }
@@ -89,6 +93,10 @@ impl Inherited {
         let mut inherited = Self::default();
         for (index, name) in uses.into_iter().enumerate() {
             let fail = |source| InheritError::Socket { name, source };
+            if name == "plain" {
+                inherited.plain = Some(plain(&mut handed_over, index).map_err(fail)?);
+                continue;
+            }
             let socket = handed_over.take_tcp_listener(index).map_err(fail)?;
             let socket = socket.ok_or_else(|| fail(io::ErrorKind::NotFound.into()))?;
             if !SockRef::from(&socket).is_listener().map_err(fail)? {
@@ -119,16 +127,57 @@ impl Inherited {
                 continue;
             };
             if !agree(written, socket) {
-                let place = Place {
-                    key: Some(key.to_owned()),
-                    ..Place::file(config_dir.join("vestibule.toml"))
-                };
-                let message = format!("{written} is written, and the socket is {socket}");
-                let remedy = "leave the key out, or write what the socket unit has";
-                findings.push(Finding::error(place, message, remedy));
+                findings.push(disagreement(key, &written, &socket, config_dir));
             }
         }
+        let socket = self.plain.as_ref().and_then(|it| it.address().ok());
+        if let Some((written, socket)) = config.listen.plain.as_ref().zip(socket)
+            && !is_same_place(written, &socket)
+        {
+            findings.push(disagreement("listen.plain", written, &socket, config_dir));
+        }
         findings
+    }
+}
+
+fn disagreement(
+    key: &str,
+    written: &dyn fmt::Display,
+    socket: &dyn fmt::Display,
+    config_dir: &Path,
+) -> Finding {
+    let place = Place {
+        key: Some(key.to_owned()),
+        ..Place::file(config_dir.join("vestibule.toml"))
+    };
+    let message = format!("{written} is written, and the socket is {socket}");
+    let remedy = "leave the key out, or write what the socket unit has";
+    Finding::error(place, message, remedy)
+}
+
+/// Takes a socket of either kind.
+fn plain(handed_over: &mut ListenFd, index: usize) -> io::Result<PlainSocket> {
+    // One that is of the other kind is left at its place.
+    let (socket, is_listener) = if let Ok(Some(socket)) = handed_over.take_tcp_listener(index) {
+        let is_listener = SockRef::from(&socket).is_listener()?;
+        (PlainSocket::Tcp(socket), is_listener)
+    } else {
+        let socket = handed_over.take_unix_listener(index)?;
+        let socket = socket.ok_or(io::ErrorKind::NotFound)?;
+        let is_listener = SockRef::from(&socket).is_listener()?;
+        (PlainSocket::Unix { file: None, socket }, is_listener)
+    };
+    if is_listener {
+        Ok(socket)
+    } else {
+        Err(io::ErrorKind::InvalidInput.into())
+    }
+}
+
+fn is_same_place(written: &PlainAddress, socket: &PlainAddress) -> bool {
+    match (written, socket) {
+        (PlainAddress::Tcp(written), PlainAddress::Tcp(socket)) => agree(*written, *socket),
+        _ => written == socket,
     }
 }
 
@@ -145,7 +194,9 @@ fn uses(count: usize, names: Option<&str>) -> Result<Vec<&'static str>, InheritE
     let mut uses = Vec::new();
     for index in 0..count {
         let name = names.get(index).copied().unwrap_or_default();
-        let known = ["https", "http", "ops"].into_iter().find(|it| *it == name);
+        let known = ["https", "http", "plain", "ops"]
+            .into_iter()
+            .find(|it| *it == name);
         let of_one = (count == 1).then_some("https");
         let is_for = known
             .or(of_one)
@@ -202,6 +253,7 @@ mod tests {
             (1, Some("vestibule.socket"), &["https"]),
             (1, Some("unknown"), &["https"]),
             (1, Some("http"), &["http"]),
+            (2, Some("plain:https"), &["plain", "https"]),
             (3, Some("ops:https:http"), &["ops", "https", "http"]),
         ] {
             assert_eq!(uses(count, names).unwrap(), expected, "{count} {names:?}");

@@ -5,6 +5,7 @@
 
 mod changes;
 mod follow;
+mod front_sockets;
 mod handover;
 mod inherited;
 mod kept_up;

@@ -16,6 +16,9 @@ const FURTHER_FILES: usize = 128;
 /// and waits for room.
 const FILES_PER_THREAD: usize = 5;
 
+/// Of one data thread for fronts: its listening socket, and a connection that waits for room.
+const FILES_PER_THREAD_FOR_FRONTS: usize = 2;
+
 /// Raises the limit as far as it goes, and says so if that is too little for `connections`. Returns how
 /// many connections to apps there may be.
 pub(super) fn allow_for(config: &Config) -> usize {
@@ -59,10 +62,12 @@ struct Need {
 impl Need {
     fn of(config: &Config) -> Self {
         let beside = [config.listen.http, config.ops].into_iter().flatten();
+        let for_fronts = config.listen.plain.as_ref();
+        let for_fronts = for_fronts.map_or(0, |_| FILES_PER_THREAD_FOR_FRONTS);
         Self {
             clients: config.limits.connections,
             further: FURTHER_FILES
-                + config.listen.workers * FILES_PER_THREAD
+                + config.listen.workers * (FILES_PER_THREAD + for_fronts)
                 + beside.count() * ROOM_BESIDE.min(config.limits.connections),
         }
     }

@@ -63,8 +63,12 @@ pub fn prepare(config_dir: &Path, environment: &[(String, String)], clock: &Cloc
     let mut findings = loaded.findings;
     // Whatever else is wrong: an operator learns of all faults in one run.
     let now = clock.now().wall;
-    let certificates = CertificateSet::read(&loaded.tls, now, &mut findings);
-    if let Some(certificates) = &certificates {
+    let certificates = if loaded.serves_tls {
+        CertificateSet::read(&loaded.tls, now, &mut findings)
+    } else {
+        Some(CertificateSet::default())
+    };
+    if let Some(certificates) = certificates.as_ref().filter(|_| loaded.serves_tls) {
         findings.extend(check::uncovered_hosts(&loaded.routes, |host| {
             certificates.covers(host)
         }));

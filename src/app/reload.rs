@@ -210,10 +210,13 @@ impl InForce {
                 findings.push(Finding::error(Place::default(), message, "report this"));
             })
             .ok()?;
+        // Without HTTPS in the files there are none; what serves it until the next start keeps its own.
+        let certificates = (!certificates.is_empty()).then_some(certificates);
+        let next = certificates.as_ref().unwrap_or(&before);
         let changes = Changes {
-            added: certificates.without_those_of(&before).collect(),
-            removed: before.without_those_of(&certificates).collect(),
-            reordered: !certificates.is_same_as(&before),
+            added: next.without_those_of(&before).collect(),
+            removed: before.without_those_of(next).collect(),
+            reordered: !next.is_same_as(&before),
             waiting: self.waits_for_start(&config),
             difference,
         };
@@ -223,10 +226,13 @@ impl InForce {
             return Some(changes);
         }
         // Whoever is sent to a host by the new table must find its certificate: the table comes last.
-        swaps.certificates.swap(certificates);
+        if let Some(certificates) = certificates {
+            swaps.certificates.swap(certificates);
+        }
         let reception = swaps.reception.load();
         swaps.reception.store(Arc::new(Reception {
             entrance: reception.entrance.renewed(&config.listen),
+            front_door: reception.front_door.renewed(&config.listen),
             doorstep: reception.doorstep.renewed(&config.listen),
             limits: Arc::new(config.limits.clone()),
         }));

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    config::watch::Sources,
+    config::{plain_address::PlainAddress, watch::Sources},
     listener::{Phase, Shutdown},
     session::SessionStore,
     telemetry::SharedMetrics,
@@ -28,8 +28,9 @@ const FIRST_WORD: Duration = Duration::from_secs(1);
 
 /// A vestibule that is serving.
 pub struct Running {
-    pub(super) https: SocketAddr,
+    pub(super) https: Option<SocketAddr>,
     pub(super) http: Option<SocketAddr>,
+    pub(super) plain: Option<PlainAddress>,
     pub(super) ops: Option<SocketAddr>,
     pub(super) store: Arc<dyn SessionStore>,
     pub(super) handover: Arc<Handover>,
@@ -52,7 +53,7 @@ pub struct Running {
 impl Running {
     /// The address that serves HTTPS, with the port the system chose if 0 was configured.
     #[must_use]
-    pub fn https(&self) -> SocketAddr {
+    pub fn https(&self) -> Option<SocketAddr> {
         self.https
     }
 
@@ -60,6 +61,12 @@ impl Running {
     #[must_use]
     pub fn http(&self) -> Option<SocketAddr> {
         self.http
+    }
+
+    /// Where fronts that end TLS are served.
+    #[must_use]
+    pub fn plain(&self) -> Option<&PlainAddress> {
+        self.plain.as_ref()
     }
 
     /// The operators' address.
@@ -83,7 +90,9 @@ impl Running {
     /// Tells whoever reads the log.
     pub(super) fn say_ready(&self, routes: usize) {
         let threads = self.threads.len();
-        tracing::info!(https = %self.https, threads, routes, "ready");
+        let https = self.https.map(tracing::field::display);
+        let plain = self.plain.as_ref().map(tracing::field::display);
+        tracing::info!(https, plain, threads, routes, "ready");
     }
 
     /// Follows the files of the configuration from now on: looks at them that often, and brings into

@@ -6,7 +6,6 @@
 
 use std::{
     collections::HashSet,
-    net::{SocketAddr, TcpListener},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -19,6 +18,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tracing_appender::non_blocking::WorkerGuard;
 
 use super::{
+    front_sockets::{FrontSockets, sockets},
     handover::Handover,
     inherited::Inherited,
     open_files,
@@ -33,8 +33,8 @@ use crate::{
     gateway::{Gateway, Providers, RouteTable},
     key_ring::{KeyRing, SharedKeyRing},
     listener::{
-        Doorstep, Entrance, Phase, Pressure, Room, Shutdown, Sockets, Terms, certs::Certificates,
-        expect_cuts, tls,
+        Doorstep, Entrance, FrontDoor, Phase, Pressure, Room, Shutdown, Sockets, Terms,
+        certs::Certificates, expect_cuts, tls,
     },
     login::{self, Login},
     oidc::ProviderStatus,
@@ -59,7 +59,7 @@ pub fn start(ready: Ready, clock: &Clock) -> anyhow::Result<Running> {
 /// The same on the sockets that were handed over; where there is none, an address is bound.
 ///
 /// # Errors
-/// As [`start`]; also if there is neither a socket nor an address for HTTPS.
+/// As [`start`]; also if there is neither a socket nor an address to serve people at.
 pub fn start_with(inherited: Inherited, ready: Ready, clock: &Clock) -> anyhow::Result<Running> {
     let access = AccessWriter::to_stdout(ready.config.log);
     start_with_access_log(inherited, ready, clock, access)
@@ -76,37 +76,13 @@ pub fn start_with_access_log(
     clock: &Clock,
     access: (AccessWriter, Option<WorkerGuard>),
 ) -> anyhow::Result<Running> {
-    let listen = &ready.config.listen;
-    let https = sockets(inherited.https.as_ref(), listen.https, listen.workers)?.context(
-        "[listen] https has no address, and no socket for it was handed over by systemd",
-    )?;
-    let address = https.address();
-    start_on(
-        address,
-        https.into_listeners(),
-        inherited,
-        ready,
-        clock,
-        access,
-    )
-}
-
-fn sockets(
-    inherited: Option<&TcpListener>,
-    address: Option<SocketAddr>,
-    count: usize,
-) -> anyhow::Result<Option<Sockets>> {
-    Ok(match (inherited, address) {
-        (Some(socket), _) => Some(Sockets::shared(socket, count)?),
-        (None, Some(address)) => Some(Sockets::bind(address, count)?),
-        (None, None) => None,
-    })
+    let front = FrontSockets::open(&inherited, &ready)?;
+    start_on(front, inherited, ready, clock, access)
 }
 
 /// The same on sockets that are listening already, one for each data thread.
 fn start_on(
-    https: SocketAddr,
-    listeners: Vec<TcpListener>,
+    front: FrontSockets,
     inherited: Inherited,
     ready: Ready,
     clock: &Clock,
@@ -153,7 +129,8 @@ fn start_on(
     });
     let config = Arc::new(config);
     let mut running = Running {
-        https,
+        https: front.https(),
+        plain: front.plain(),
         http: http.as_ref().map(Sockets::address),
         ops: ops.as_ref().map(Sockets::address),
         store: Arc::clone(&store),
@@ -191,17 +168,20 @@ fn start_on(
     }
     running.control = Some(control);
     let room = Room::new(config.limits.connections, terms.pressure.clone());
-    let threads = (0..).zip(listeners).map(|(number, listener)| {
-        let thread = DataThread {
-            listener,
-            reception: Arc::clone(&reception),
-            gateway: Arc::clone(&gateway),
-            room: room.clone(),
-            terms: terms.clone(),
-            crippled: Arc::clone(&crippled),
-        };
-        thread.start(number)
-    });
+    let threads = (0..)
+        .zip(front.of_threads())
+        .map(|(number, (https, plain))| {
+            let thread = DataThread {
+                https,
+                plain,
+                reception: Arc::clone(&reception),
+                gateway: Arc::clone(&gateway),
+                room: room.clone(),
+                terms: terms.clone(),
+                crippled: Arc::clone(&crippled),
+            };
+            thread.start(number)
+        });
     let threads = threads.collect::<anyhow::Result<Vec<_>>>()?;
     // Nothing can fail from here on: what the last process left is good once.
     handover.take_over();
@@ -243,6 +223,7 @@ fn reception(
     let acceptor = tls::acceptor(certificates).context("failed to set up TLS")?;
     Ok(Arc::new(ArcSwap::from_pointee(Reception {
         entrance: Entrance::new(acceptor, &config.listen, &config.limits, clock.clone()),
+        front_door: FrontDoor::new(&config.listen, &config.limits, clock.clone()),
         doorstep: Doorstep::new(&config.listen, &config.limits, clock.clone()),
         limits: Arc::new(config.limits.clone()),
     })))
@@ -353,7 +334,7 @@ mod tests {
     use std::{
         fs::{self, File, OpenOptions},
         io::{Read, Write},
-        net::TcpStream,
+        net::{TcpListener, TcpStream},
         os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
         path::Path,
         thread,
@@ -425,8 +406,10 @@ mod tests {
             listener.set_nonblocking(true).unwrap();
         }
         start_on(
-            address,
-            vec![first, listener],
+            FrontSockets {
+                https: Some((address, vec![first, listener])),
+                plain: None,
+            },
             Inherited::default(),
             ready(folder, &clock),
             &clock,
@@ -459,7 +442,7 @@ mod tests {
         let address = second.local_addr().unwrap();
         let running = running_with(second, folder.path());
         // Both have had their turn.
-        for address in [running.https(), address] {
+        for address in [running.https().unwrap(), address] {
             let mut stream = TcpStream::connect(address).unwrap();
             stream.write_all(b"no TLS at all\r\n\r\n").unwrap();
             let _ = stream.read(&mut [0; 16]);

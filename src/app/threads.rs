@@ -24,10 +24,11 @@ use crate::{
     config::listener::Limits,
     gateway::{Gateway, RedirectToHttps, Worker},
     listener::{
-        Doorstep, Entrance, Phase, Pressure, Room, Sockets, Terms,
+        Doorstep, Entrance, FrontDoor, Phase, PlainSocket, Pressure, Room, Sockets, Terms,
         accept::accept,
         connection::{serve_in_clear, serve_plain, serve_tls},
         contained,
+        front_door::serve_behind_front,
     },
     ops::Ops,
 };
@@ -35,6 +36,8 @@ use crate::{
 /// What a connection is received with; swapped whole.
 pub(super) struct Reception {
     pub(super) entrance: Entrance,
+    /// Of the listener for fronts that end TLS.
+    pub(super) front_door: FrontDoor,
     /// Of the listener that redirects to HTTPS.
     pub(super) doorstep: Doorstep,
     pub(super) limits: Arc<Limits>,
@@ -45,7 +48,10 @@ pub(super) const ROOM_BESIDE: usize = 1_000;
 
 /// One thread that accepts, serves and forwards.
 pub(super) struct DataThread {
-    pub(super) listener: TcpListener,
+    /// For HTTPS.
+    pub(super) https: Option<TcpListener>,
+    /// For fronts that end TLS.
+    pub(super) plain: Option<PlainSocket>,
     pub(super) reception: Arc<ArcSwap<Reception>>,
     pub(super) gateway: Arc<Gateway>,
     pub(super) room: Room,
@@ -75,31 +81,52 @@ impl DataThread {
         Ok(Started { begin, thread })
     }
 
-    async fn run(self) {
-        let (terms, crippled) = (self.terms.clone(), Arc::clone(&self.crippled));
-        attend(self.accept(), &terms, &crippled).await;
+    async fn run(mut self) {
+        let worker = Worker::new(Arc::clone(&self.gateway));
+        let (https, plain) = (self.https.take(), self.plain.take());
+        // Each by itself: what befalls the one is no reason to leave the other.
+        let over_tls = async {
+            if let Some(https) = https {
+                attend(self.accept_tls(https, &worker), &self.terms, &self.crippled).await;
+            }
+        };
+        let of_fronts = async {
+            if let Some(plain) = plain {
+                let accepting = self.accept_from_fronts(plain, &worker);
+                attend(accepting, &self.terms, &self.crippled).await;
+            }
+        };
+        tokio::join!(over_tls, of_fronts);
     }
 
-    async fn accept(self) -> io::Result<()> {
-        let Self {
-            listener,
-            reception,
-            gateway,
-            room,
-            terms,
-            crippled: _,
-        } = self;
-        let shutdown = terms.shutdown.clone();
-        let worker = Worker::new(gateway);
+    async fn accept_tls(&self, listener: TcpListener, worker: &Arc<Worker>) -> io::Result<()> {
         let serve = |stream, address| {
-            let (reception, worker) = (reception.load_full(), Arc::clone(&worker));
-            let terms = terms.with(&reception.limits);
+            let (reception, worker) = (self.reception.load_full(), Arc::clone(worker));
+            let terms = self.terms.with(&reception.limits);
             async move {
                 let make = |peer| worker.service(peer);
                 serve_tls(stream, address, &reception.entrance, make, &terms).await;
             }
         };
-        accept(listener, room, shutdown, serve).await
+        let shutdown = self.terms.shutdown.clone();
+        accept(listener, self.room.clone(), shutdown, serve).await
+    }
+
+    async fn accept_from_fronts(
+        &self,
+        socket: PlainSocket,
+        worker: &Arc<Worker>,
+    ) -> io::Result<()> {
+        let serve = |stream, address| {
+            let (reception, worker) = (self.reception.load_full(), Arc::clone(worker));
+            let terms = self.terms.with(&reception.limits);
+            async move {
+                let make = |peer| worker.service(peer);
+                serve_behind_front(stream, address, &reception.front_door, make, &terms).await;
+            }
+        };
+        let shutdown = self.terms.shutdown.clone();
+        accept(socket, self.room.clone(), shutdown, serve).await
     }
 }
 

@@ -11,6 +11,7 @@ use super::{
     addresses::is_loopback,
     finding::Finding,
     listener::Listen,
+    plain_address::PlainAddress,
     provider::{Provider, ProviderKind, Tenants},
     provider_addresses::CONSUMERS_TENANT,
     route::{Authority, Route, UpstreamAddress},
@@ -152,7 +153,8 @@ fn is_open_to_everyone(provider: &Provider) -> bool {
 fn is_own(to: &UpstreamAddress, listen: &Listen) -> bool {
     let host = to.host.trim_start_matches('[').trim_end_matches(']');
     let address = host.parse::<IpAddr>().ok();
-    let own = [listen.https, listen.http];
+    let plain = listen.plain.as_ref().and_then(PlainAddress::tcp);
+    let own = [listen.https, listen.http, plain];
     own.iter().flatten().any(|own| {
         let same_host = address == Some(own.ip())
             || (is_loopback(&to.host) && (own.ip().is_unspecified() || own.ip().is_loopback()));

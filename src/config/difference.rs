@@ -185,6 +185,7 @@ fn of_listen(old: &Listen, new: &Listen) -> (Vec<&'static str>, Vec<&'static str
     let Listen {
         https,
         http,
+        plain,
         workers,
         grace,
         hsts,
@@ -205,6 +206,7 @@ fn of_listen(old: &Listen, new: &Listen) -> (Vec<&'static str>, Vec<&'static str
     let at_start = different([
         ("listen.https", *https == old.https),
         ("listen.http", *http == old.http),
+        ("listen.plain", *plain == old.plain),
         ("listen.workers", *workers == old.workers),
         ("listen.grace", *grace == old.grace),
     ]);

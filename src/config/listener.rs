@@ -2,20 +2,23 @@
 //! certificates. Opens nothing itself.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     time::Duration,
 };
 
 use ipnet::IpNet;
 
-use super::finding::Place;
+use super::{finding::Place, plain_address::PlainAddress};
 
 /// How long requests and tunnels may go on after a stop was asked for.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(20);
 
 /// What `Strict-Transport-Security` promises unless configured: one day.
 pub const DEFAULT_HSTS: Duration = Duration::from_hours(24);
+
+/// The address that somebody has who comes over a unix socket: this machine.
+pub const OVER_UNIX: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// `[listen]`, resolved.
 #[derive(Clone, Debug)]
@@ -25,6 +28,8 @@ pub struct Listen {
     pub https: Option<SocketAddr>,
     /// The address that redirects plain HTTP to HTTPS; off if absent.
     pub http: Option<SocketAddr>,
+    /// The address that serves fronts which end TLS; off if absent.
+    pub plain: Option<PlainAddress>,
     /// Data threads: one per core by default; 1 to 1024.
     pub workers: usize,
     /// How long requests may go on after a stop was asked for.
@@ -42,6 +47,13 @@ pub struct Listen {
 pub struct TrustedProxies(pub Vec<IpNet>);
 
 impl TrustedProxies {
+    /// Whether a front at this address may end TLS for us: one of this machine, or one that is
+    /// believed.
+    #[must_use]
+    pub fn may_end_tls(&self, address: IpAddr) -> bool {
+        address.to_canonical().is_loopback() || self.contains(address)
+    }
+
     /// Whether somebody at this address is believed. An IPv4 address in its IPv6 form is what it is.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {

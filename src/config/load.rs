@@ -43,6 +43,8 @@ pub struct Loaded {
     pub findings: Vec<Finding>,
     /// The certificate pairs that are there, whatever else is wrong: they can be looked into.
     pub tls: TlsFiles,
+    /// Whether there have to be any.
+    pub serves_tls: bool,
     /// The routes that are clear in themselves, whatever else is wrong.
     pub routes: Vec<Route>,
     /// Every file that took part, or would have: what has to change for anything here to change.
@@ -82,7 +84,8 @@ pub fn load(config_dir: &Path, environment: &[(String, String)]) -> Loaded {
     let is_refused = findings
         .iter()
         .any(|finding| finding.severity == Severity::Error);
-    let (tls, sources) = (main.tls.clone(), main.sources.clone());
+    let (tls, serves_tls) = (main.tls.clone(), main.serves_tls);
+    let sources = main.sources.clone();
     let routes: Vec<_> = candidates
         .iter()
         .filter_map(|candidate| candidate.route.clone())
@@ -99,6 +102,7 @@ pub fn load(config_dir: &Path, environment: &[(String, String)]) -> Loaded {
         config,
         findings,
         tls,
+        serves_tls,
         routes,
         sources,
     }
@@ -113,6 +117,7 @@ struct Main {
     is_known: bool,
     listen: Listen,
     limits: Option<Limits>,
+    serves_tls: bool,
     tls: TlsFiles,
     session: Option<SessionLimits>,
     state_dir: PathBuf,
@@ -137,8 +142,9 @@ impl Main {
         let document = Document::of(layers.clone());
         let mut raw: RawMain = document.extract(findings);
         let mut main = Self {
-            listen: sections::listen(&raw.listen),
+            listen: sections::listen(&raw.listen, base),
             limits: None,
+            serves_tls: sections::serves_tls(&raw),
             tls: TlsFiles { pairs: Vec::new() },
             session: None,
             state_dir: sections::state_dir(&raw, base),
@@ -158,8 +164,11 @@ impl Main {
             }
             sections::addresses_differ(document, &raw, findings);
             sections::fronts_are_named(document, &raw.listen, findings);
+            sections::plain_is_for_fronts(document, &main.listen, findings);
             main.limits = Some(limits::resolve(document, &raw.limits, findings));
-            main.tls = certificate_files::resolve(document, &raw.tls, base, findings);
+            if main.serves_tls {
+                main.tls = certificate_files::resolve(document, &raw.tls, base, findings);
+            }
             main.session = Some(sections::session(document, &raw.session, findings));
             main.providers = providers::resolve(document, &mut raw, base, findings);
             let aliases = std::mem::take(&mut raw.aliases.groups).into_iter();

@@ -10,7 +10,7 @@ use std::{
 use super::{
     document::Document,
     finding::Finding,
-    listener::{DEFAULT_GRACE, DEFAULT_HSTS, Listen, TrustedProxies},
+    listener::{DEFAULT_GRACE, DEFAULT_HSTS, Listen, OVER_UNIX, TrustedProxies},
     schema::{RawListen, RawMain, RawSession},
     session::{DEFAULT_SESSION_CAPACITY, SessionLifetime, SessionLimits},
     spans::KeyPath,
@@ -18,11 +18,12 @@ use super::{
 };
 
 /// Resolves `[listen]`.
-pub(super) fn listen(raw: &RawListen) -> Listen {
+pub(super) fn listen(raw: &RawListen, base: &Path) -> Listen {
     let cores = || thread::available_parallelism().map_or(1, |cores| cores.get().min(1024));
     Listen {
         https: raw.https.as_ref().map(|address| address.0),
         http: raw.http.as_ref().map(|address| address.0),
+        plain: raw.plain.as_ref().map(|address| address.0.resolved(base)),
         workers: raw.workers.unwrap_or_else(cores),
         grace: raw.grace.as_ref().map_or(DEFAULT_GRACE, |grace| grace.0),
         hsts: raw
@@ -34,6 +35,13 @@ pub(super) fn listen(raw: &RawListen) -> Listen {
     }
 }
 
+/// Whether certificates are needed: nobody asks for any where fronts end TLS and nothing else is
+/// written.
+pub(super) fn serves_tls(raw: &RawMain) -> bool {
+    let is_for_fronts_alone = raw.listen.https.is_none() && raw.listen.plain.is_some();
+    !is_for_fronts_alone || raw.tls.certificates.is_some()
+}
+
 /// Without an address it takes a socket that is handed over, which is known only once one is.
 pub(super) fn address_is_written(
     document: &Document,
@@ -41,7 +49,9 @@ pub(super) fn address_is_written(
     findings: &mut Vec<Finding>,
 ) {
     let https = KeyPath::of(&["listen", "https"]);
-    if raw.https.is_none() && !document.is_faulty(&https) {
+    let plain = KeyPath::of(&["listen", "plain"]);
+    let is_faulty = [&https, &plain].iter().any(|key| document.is_faulty(key));
+    if raw.https.is_none() && raw.plain.is_none() && !is_faulty {
         let fault = Fault::new(
             "the key is missing, and no socket is handed over here",
             "write an address, \"0.0.0.0:443\", unless `serve` is started from a socket unit",
@@ -52,12 +62,14 @@ pub(super) fn address_is_written(
 
 /// Two listeners cannot have one address.
 pub(super) fn addresses_differ(document: &Document, raw: &RawMain, findings: &mut Vec<Finding>) {
-    let listeners: [(&[&str], Option<SocketAddr>); 3] = [
+    let plain = raw.listen.plain.as_ref().and_then(|of| of.0.tcp());
+    let listeners: [(&[&str], Option<SocketAddr>); 4] = [
         (
             &["listen", "https"],
             raw.listen.https.as_ref().map(|of| of.0),
         ),
         (&["listen", "http"], raw.listen.http.as_ref().map(|of| of.0)),
+        (&["listen", "plain"], plain),
         (&["ops", "listen"], raw.ops.listen.as_ref().map(|of| of.0)),
     ];
     for (index, (path, address)) in listeners.iter().enumerate() {
@@ -89,6 +101,49 @@ pub(super) fn fronts_are_named(document: &Document, raw: &RawListen, findings: &
             "write the addresses of the fronts as trusted_proxies, or leave proxy_protocol out",
         );
         findings.push(document.error(&KeyPath::of(&["listen", "proxy_protocol"]), fault));
+    }
+}
+
+/// The listener without TLS of its own is for fronts: whoever else could reach it is let in by nobody,
+/// and a front that is not believed speaks for itself alone.
+pub(super) fn plain_is_for_fronts(
+    document: &Document,
+    listen: &Listen,
+    findings: &mut Vec<Finding>,
+) {
+    let Some(plain) = &listen.plain else {
+        return;
+    };
+    let key = KeyPath::of(&["listen", "plain"]);
+    if plain.is_too_long() {
+        let fault = Fault::new(
+            format!("{plain} is longer than the path of a socket can be"),
+            "write a shorter one, \"unix:/run/vestibule/front.sock\"",
+        );
+        findings.push(document.error(&key, fault));
+    }
+    let proxies = KeyPath::of(&["listen", "trusted_proxies"]);
+    if document.is_faulty(&proxies) {
+        return;
+    }
+    let believed = &listen.trusted_proxies;
+    let is_of_this_machine = plain.tcp().is_none_or(|it| it.ip().is_loopback());
+    let address = plain.tcp().map_or(OVER_UNIX, |it| it.ip());
+    if !is_of_this_machine && believed.0.is_empty() {
+        let fault = Fault::new(
+            "it serves only this machine and `listen.trusted_proxies`, and nobody is there",
+            "write the addresses of the fronts as trusted_proxies, or \"127.0.0.1:port\" here",
+        );
+        findings.push(document.error(&key, fault));
+    } else if is_of_this_machine && !believed.contains(address) {
+        let fault = Fault::new(
+            format!(
+                "a front at {address} is not in `listen.trusted_proxies`, so apps and the log take it \
+                 for the client, whatever it says in X-Forwarded-For"
+            ),
+            format!("write trusted_proxies = [\"{address}\"]"),
+        );
+        findings.push(document.warning(&key, fault));
     }
 }
 

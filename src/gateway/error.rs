@@ -20,6 +20,10 @@ pub(super) enum Refusal {
     Expectation,
     /// A value of a field that begins or ends in a blank.
     FieldMalformed,
+    /// A front that is not believed any more.
+    FrontUntrusted,
+    /// A front that does not say that the client came over HTTPS.
+    FrontWithoutHttps,
     /// A host that is none.
     HostMalformed,
     /// No host at all.
@@ -46,12 +50,14 @@ pub(super) enum Refusal {
 
 impl Refusal {
     /// All of them.
-    pub(super) const ALL: [Self; 16] = [
+    pub(super) const ALL: [Self; 18] = [
         Self::AmbiguousLength,
         Self::Body,
         Self::Coding,
         Self::Expectation,
         Self::FieldMalformed,
+        Self::FrontUntrusted,
+        Self::FrontWithoutHttps,
         Self::HostMalformed,
         Self::HostMissing,
         Self::HostNotOfConnection,
@@ -71,6 +77,7 @@ impl Refusal {
             | Self::Body
             | Self::Coding
             | Self::FieldMalformed
+            | Self::FrontWithoutHttps
             | Self::HostMalformed
             | Self::HostMissing
             | Self::HostTwice
@@ -79,6 +86,7 @@ impl Refusal {
             | Self::Scheme
             | Self::Target => StatusCode::BAD_REQUEST,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
+            Self::FrontUntrusted => StatusCode::FORBIDDEN,
             Self::HostNotOfConnection | Self::HostUnknown => StatusCode::MISDIRECTED_REQUEST,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TargetLength => StatusCode::URI_TOO_LONG,
@@ -94,6 +102,8 @@ impl Refusal {
             Self::Coding => HeadFault::TransferCoding.reason(),
             Self::Expectation => "unknown_expectation",
             Self::FieldMalformed => HeadFault::MalformedField.reason(),
+            Self::FrontUntrusted => "untrusted_front",
+            Self::FrontWithoutHttps => "front_without_https",
             Self::HostMalformed => "malformed_host",
             Self::HostMissing => "missing_host",
             Self::HostNotOfConnection => "host_not_of_connection",

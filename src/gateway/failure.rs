@@ -80,10 +80,16 @@ impl GatewayError {
         }
     }
 
-    /// Which limit the request went beyond, for whoever set it.
+    /// Which limit the request went beyond, or what a front has to say: for whoever set it up.
     fn detail(&self) -> Option<&'static str> {
         match self {
             Self::Refused(Refusal::TargetLength) => HeadFault::TargetTooLong.detail(),
+            Self::Refused(Refusal::FrontUntrusted) => {
+                Some("the front is not in [listen] trusted_proxies")
+            }
+            Self::Refused(Refusal::FrontWithoutHttps) => {
+                Some("the front has to say X-Forwarded-Proto: https, exactly once")
+            }
             Self::Upstream(error) => error.detail(),
             _ => None,
         }

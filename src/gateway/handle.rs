@@ -19,7 +19,7 @@ use hyper::{body::Incoming, service::Service};
 
 use super::{
     authenticate::{Authenticated, authenticate},
-    bearer,
+    bearer, behind_front,
     body::{GatewayBody, Source, head_only},
     client_address::Origin,
     context::RequestContext,
@@ -41,7 +41,7 @@ use crate::{
     peer::Peer,
     reserved::is_own_path,
     session::SessionStore,
-    telemetry::{AccessWriter, Decision, Metrics, SharedMetrics},
+    telemetry::{AccessWriter, Decision, Metrics, Seldom, SharedMetrics},
     upstream::{AnswerBody, Seats, UpstreamClient},
 };
 
@@ -54,6 +54,7 @@ pub struct Gateway {
     metrics: SharedMetrics,
     access: AccessWriter,
     seats: Arc<Seats>,
+    silent_front: Seldom,
 }
 
 /// One data thread's gateway: what is shared, and connections to the apps of its own.
@@ -124,6 +125,7 @@ impl Gateway {
             metrics,
             access,
             seats,
+            silent_front: Seldom::default(),
         }
     }
 
@@ -232,8 +234,10 @@ impl Worker {
         body: Incoming,
         record: &mut Record,
     ) -> Result<Outcome, GatewayError> {
-        target::check_method(&parts.method)?;
         let table = &*context.table;
+        behind_front::check(&context.peer, &parts.headers, &table.house.trusted_proxies)
+            .inspect_err(|refusal| self.tell_of_front(*refusal, context))?;
+        target::check_method(&parts.method)?;
         let site = site_of(table, &context.peer, &parts.uri, &parts.headers)?;
         // Until the path is judged, what is said is said in the name of the host.
         record.is_of(site.widest_route());
@@ -278,6 +282,21 @@ impl Worker {
         let sender = Some((identity, Sender::Session(Arc::clone(session))));
         let answer = self.pass_on(context, table, entry, sender, request).await?;
         Ok(Outcome::forwarded(answer, Decision::Allow, "session"))
+    }
+
+    /// A front that is not set up as it should be keeps everybody out.
+    fn tell_of_front(&self, refusal: Refusal, context: &RequestContext) {
+        if refusal == Refusal::FrontWithoutHttps
+            && self.gateway.silent_front.is_due(context.began.wall)
+        {
+            tracing::warn!(
+                request_id = context.id.as_str(),
+                client = %context.client.address,
+                "a front on [listen] plain does not say X-Forwarded-Proto: https, exactly once, so its \
+                 requests are refused: let it set that field for whoever came over HTTPS, and for \
+                 nobody else (nginx: proxy_set_header X-Forwarded-Proto $scheme)"
+            );
+        }
     }
 
     /// A request without a session: redirected, shown a page, or told so.

@@ -6,6 +6,7 @@
 mod authenticate;
 pub mod authorize;
 mod bearer;
+mod behind_front;
 mod body;
 mod client_address;
 mod context;

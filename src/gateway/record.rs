@@ -224,7 +224,7 @@ impl Line {
 /// The protocol as the log names it.
 pub(super) fn protocol(transport: Transport) -> &'static str {
     match transport {
-        Transport::Http1 | Transport::Plain => "h1",
+        Transport::Http1 | Transport::Plain | Transport::BehindFront(_) => "h1",
         Transport::Http2 => "h2",
     }
 }

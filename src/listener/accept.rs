@@ -22,7 +22,7 @@ use super::{
 };
 
 /// How many finished handshakes of TCP may wait to be accepted.
-const BACKLOG: i32 = 1024;
+pub(super) const BACKLOG: i32 = 1024;
 /// How long to wait before the next try when the system has no sockets left.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
 
@@ -30,9 +30,57 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
 #[derive(Debug, Error)]
 #[error("failed to listen on {address}")]
 pub struct BindError {
-    address: SocketAddr,
+    address: String,
     #[source]
     source: io::Error,
+}
+
+impl BindError {
+    pub(super) fn new(address: &impl ToString, source: io::Error) -> Self {
+        let address = address.to_string();
+        Self { address, source }
+    }
+}
+
+/// A listening socket that no runtime waits for yet.
+pub trait ListeningSocket {
+    /// What a runtime waits for.
+    type Listener: Listens;
+
+    /// The same for the runtime that this is called on.
+    ///
+    /// # Errors
+    /// Returns the error of registering it there.
+    fn listener(self) -> io::Result<Self::Listener>;
+}
+
+impl ListeningSocket for StdListener {
+    type Listener = TcpListener;
+
+    fn listener(self) -> io::Result<TcpListener> {
+        TcpListener::from_std(self)
+    }
+}
+
+/// A listening socket that a runtime waits for.
+pub trait Listens {
+    /// What comes out of it.
+    type Stream;
+
+    /// The next connection, and where it is from.
+    fn next(&self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
+}
+
+impl Listens for TcpListener {
+    type Stream = TcpStream;
+
+    async fn next(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, address) = self.accept().await?;
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(peer = %address, %error, "failed to set TCP_NODELAY");
+        }
+        Ok((stream, address))
+    }
 }
 
 /// The listening sockets of one address, one per thread.
@@ -48,7 +96,7 @@ impl Sockets {
     /// # Errors
     /// Returns [`BindError`] if the address is taken, foreign to this machine, or not allowed.
     pub fn bind(address: SocketAddr, count: usize) -> Result<Self, BindError> {
-        let fail = |source| BindError { address, source };
+        let fail = |source| BindError::new(&address, source);
         // Alone first: with SO_REUSEPORT from the start a second process would succeed silently.
         // Bound but not listening, so that nobody is accepted whom nobody serves.
         let probe = bound(address, false).map_err(fail)?;
@@ -66,12 +114,9 @@ impl Sockets {
     /// # Errors
     /// Returns [`BindError`] if the system does not let it be shared.
     pub fn shared(socket: &StdListener, count: usize) -> Result<Self, BindError> {
-        let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-        let address = socket.local_addr().map_err(|source| BindError {
-            address: unknown,
-            source,
-        })?;
-        let fail = |source| BindError { address, source };
+        let address = socket.local_addr();
+        let address = address.map_err(|source| BindError::new(&"a socket", source))?;
+        let fail = |source| BindError::new(&address, source);
         socket.set_nonblocking(true).map_err(fail)?;
         let listeners = (0..count.max(1))
             .map(|_| socket.try_clone())
@@ -122,20 +167,21 @@ fn bound(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 ///
 /// # Errors
 /// Returns the error of registering the socket with the runtime it is called on.
-pub async fn accept<F>(
-    listener: StdListener,
+pub async fn accept<L, F>(
+    socket: L,
     room: Room,
     shutdown: Shutdown,
-    serve: impl Fn(TcpStream, SocketAddr) -> F,
+    serve: impl Fn(<L::Listener as Listens>::Stream, SocketAddr) -> F,
 ) -> io::Result<()>
 where
+    L: ListeningSocket,
     F: Future<Output = ()> + Send + 'static,
 {
-    let listener = TcpListener::from_std(listener)?;
+    let listener = socket.listener()?;
     let mut failing = false;
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = listener.next() => accepted,
             () = shutdown.reached(Phase::Closing) => return Ok(()),
         };
         match accepted {
@@ -147,9 +193,6 @@ where
                     seat = room.seat() => seat,
                     () = shutdown.reached(Phase::Draining) => return Ok(()),
                 };
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(peer = %address, %error, "failed to set TCP_NODELAY");
-                }
                 // On the heap at once: it would be moved several times before it is.
                 let serving = shutdown.track(Box::pin(serve(stream, address)));
                 tokio::spawn(async move {

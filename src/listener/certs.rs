@@ -29,10 +29,11 @@ use crate::{
     },
 };
 
-/// All certificates to serve with, found by name.
+/// All certificates to serve with, found by name; none where nothing speaks TLS.
+#[derive(Default)]
 pub struct CertificateSet {
     served: Vec<Served>,
-    first: Arc<CertifiedKey>,
+    first: Option<Arc<CertifiedKey>>,
     exact: HashMap<String, Arc<CertifiedKey>>,
     /// `example.com` for a certificate of `*.example.com`.
     below: HashMap<String, Arc<CertifiedKey>>,
@@ -54,7 +55,7 @@ impl CertificateSet {
         let served = read.into_iter().collect::<Option<Vec<_>>>()?;
         let first = served.first()?;
         let mut set = Self {
-            first: Arc::clone(&first.key),
+            first: Some(Arc::clone(&first.key)),
             exact: HashMap::new(),
             below: HashMap::new(),
             addresses: first.addresses.clone(),
@@ -119,6 +120,12 @@ impl CertificateSet {
     pub fn without_those_of<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = String> + 'a {
         let is_new = |own: &&Served| !other.served.iter().any(|it| it.is_same_as(own));
         self.served.iter().filter(is_new).map(ToString::to_string)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.served.is_empty()
     }
 
     /// Whether both serve the same certificates in the same order.
@@ -187,7 +194,7 @@ impl ResolvesServerCert for Certificates {
                 }
                 found
             }
-            None => Some(Arc::clone(&set.first)),
+            None => set.first.clone(),
         }
     }
 }

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// What a fault of ours is said to have ended.
-const CONNECTION: &str = "a connection";
+pub(super) const CONNECTION: &str = "a connection";
 
 /// What all connections of a listener have in common.
 #[derive(Clone, Debug)]

@@ -4,13 +4,14 @@ use super::{frame_budget, room::OF_ROOM};
 use crate::{head_guard::HeadFault, telemetry::Metrics};
 
 /// The words that are said where they belong, beside those of a head and of a client's budgets.
-const SAID: [&str; 6] = [
+const SAID: [&str; 7] = [
     "connections_per_address",
     "flood_continuation",
     "flood_http2",
     "frame_timeout",
     "proxy_header",
     "tls_timeout",
+    "untrusted_front",
 ];
 
 /// Shows every word at zero before the first connection was ended by it.

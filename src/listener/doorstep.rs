@@ -7,12 +7,11 @@
 use std::sync::Arc;
 
 use thiserror::Error;
-use tokio::net::TcpStream;
 
 use super::{
     connection::{Caller, Terms},
     per_address::{Counted, PerAddress},
-    proxy_protocol::{self, ReceiveError},
+    proxy_protocol::{Heralded, ReceiveError},
 };
 use crate::{
     clock::Clock,
@@ -25,6 +24,8 @@ pub struct Doorstep {
     trusted_proxies: TrustedProxies,
     proxy_protocol: bool,
     per_address: Option<Arc<PerAddress>>,
+    /// Whether only fronts come.
+    is_of_fronts: bool,
     clock: Clock,
     faulty_front: Seldom,
 }
@@ -55,8 +56,18 @@ impl Doorstep {
             trusted_proxies: listen.trusted_proxies.clone(),
             proxy_protocol: listen.proxy_protocol,
             per_address: limits.connections_per_address.map(PerAddress::new),
+            is_of_fronts: false,
             clock,
             faulty_front: Seldom::default(),
+        }
+    }
+
+    /// What lies before the entrance of a listener to which only fronts come: their own connections are
+    /// not counted, believed or not, but those of the clients that they name.
+    pub(super) fn of_fronts(listen: &Listen, limits: &Limits, clock: Clock) -> Self {
+        Self {
+            is_of_fronts: true,
+            ..Self::new(listen, limits, clock)
         }
     }
 
@@ -68,6 +79,7 @@ impl Doorstep {
             trusted_proxies: listen.trusted_proxies.clone(),
             proxy_protocol: listen.proxy_protocol,
             per_address: self.per_address.clone(),
+            is_of_fronts: self.is_of_fronts,
             clock: self.clock.clone(),
             faulty_front: Seldom::default(),
         }
@@ -76,13 +88,12 @@ impl Doorstep {
     /// Learns whom a connection is from, and notes it in `caller`. Waits as long as it takes.
     pub(super) async fn meet(
         &self,
-        stream: &mut TcpStream,
+        stream: &mut impl Heralded,
         caller: &mut Caller,
     ) -> Result<Met, MeetingError> {
         let mut unnamed = false;
         if self.proxy_protocol && self.trusted_proxies.contains(caller.address.ip()) {
-            let source = proxy_protocol::receive(stream);
-            let source = source.await.map_err(MeetingError::ProxyHeader)?;
+            let source = stream.header().await.map_err(MeetingError::ProxyHeader)?;
             unnamed = source.is_none();
             if let Some(source) = source {
                 caller.front = Some(caller.address);
@@ -90,7 +101,8 @@ impl Doorstep {
             }
         }
         // Behind a front that is not named by a client's address, all of its clients would be one.
-        let counting = self.per_address.as_ref();
+        let is_front = self.is_of_fronts && caller.front.is_none();
+        let counting = self.per_address.as_ref().filter(|_| !is_front);
         let counted = counting
             .filter(|_| !self.trusted_proxies.contains(caller.address.ip()))
             .map(|all| all.count(caller.address.ip()).ok_or(MeetingError::Crowded))

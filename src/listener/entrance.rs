@@ -20,6 +20,7 @@ use super::{
     connection::{Caller, Terms},
     doorstep::{Doorstep, MeetingError, Met},
     lingering::linger,
+    proxy_protocol::Heralded,
     refusal,
     room::OF_ROOM,
     shutdown::Phase,
@@ -174,12 +175,12 @@ impl Entrance {
 impl Doorstep {
     /// Lets a connection in that speaks no TLS and should not, or says in log and metrics why not.
     /// Also `None` once a stop has begun.
-    pub(super) async fn enter(
+    pub(super) async fn enter<S: Heralded>(
         &self,
-        mut stream: TcpStream,
+        mut stream: S,
         mut caller: Caller,
         terms: &Terms,
-    ) -> Option<(TcpStream, Caller, Met)> {
+    ) -> Option<(S, Caller, Met)> {
         let (arrived, limit) = (caller.arrived, terms.limits.head_timeout);
         let entering = timeout(limit, self.meet(&mut stream, &mut caller));
         match unless_unwanted(entering, arrived, terms).await? {

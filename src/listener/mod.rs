@@ -18,12 +18,14 @@ mod exchange;
 mod frame_budget;
 mod frame_guard;
 mod frame_scan;
+pub mod front_door;
 mod http1;
 mod http2;
 mod lingering;
 mod parked;
 mod patience;
 mod per_address;
+pub mod plain_socket;
 pub mod proxy_protocol;
 mod refusal;
 pub mod room;
@@ -44,6 +46,8 @@ pub use self::{
     cut::expect_cuts,
     doorstep::Doorstep,
     entrance::Entrance,
+    front_door::FrontDoor,
+    plain_socket::{PlainSocket, PlainSockets},
     room::{Pressure, Room},
     serves::Serves,
     shutdown::{Phase, Shutdown},

@@ -12,7 +12,10 @@ use std::{
 };
 
 use thiserror::Error;
-use tokio::{io::AsyncReadExt, net::TcpStream};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    net::TcpStream,
+};
 
 /// The longest header of version 1, line end included.
 const LONGEST_LINE: usize = 107;
@@ -100,6 +103,32 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, HeaderFault> {
 /// Whether a header stands at the beginning, as far as its first bytes tell.
 pub(super) fn begins(bytes: &[u8]) -> bool {
     bytes.starts_with(PREFIX) || bytes.starts_with(SIGNATURE)
+}
+
+/// A connection that may begin with a header.
+pub(super) trait Heralded {
+    /// Receives the header, see [`receive`].
+    fn header(&mut self) -> impl Future<Output = Result<Option<SocketAddr>, ReceiveError>> + Send;
+}
+
+impl Heralded for TcpStream {
+    async fn header(&mut self) -> Result<Option<SocketAddr>, ReceiveError> {
+        receive(self).await
+    }
+}
+
+/// The same as [`receive`] where nobody can look ahead: byte after byte, so that none is taken that is
+/// not of the header.
+pub(super) async fn receive_slowly(
+    stream: &mut (impl AsyncRead + Unpin),
+) -> Result<Option<SocketAddr>, ReceiveError> {
+    let mut taken = Vec::with_capacity(LONGEST_LINE);
+    loop {
+        if let Parsed::Header { source, .. } = parse(&taken)? {
+            return Ok(source);
+        }
+        taken.push(stream.read_u8().await?);
+    }
 }
 
 /// Receives a header from a front and takes exactly that from the stream.

@@ -33,7 +33,9 @@ pub async fn serve_stream<S: Serves>(
     });
     let caller = Caller::at(address);
     match transport {
-        Transport::Http1 | Transport::Plain => serve_http1(io, service, caller, terms).await,
+        Transport::Http1 | Transport::Plain | Transport::BehindFront(_) => {
+            serve_http1(io, service, caller, terms).await;
+        }
         Transport::Http2 => {
             let io = WriteStall::new(io, WRITE_STALL);
             serve_http2(io, service, caller, terms).await;

@@ -88,6 +88,7 @@ fn listen(https: SocketAddr) -> Listen {
     Listen {
         https: Some(https),
         http: None,
+        plain: None,
         workers: 1,
         grace: PATIENCE,
         hsts: None,

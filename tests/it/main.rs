@@ -46,6 +46,8 @@ mod ops;
 #[cfg(test)]
 mod panics;
 #[cfg(test)]
+mod plain_listener;
+#[cfg(test)]
 mod provider_down;
 #[cfg(test)]
 mod proxy_protocol;

@@ -5,6 +5,7 @@ mod broken_files;
 mod changes;
 mod front_door;
 mod layers;
+mod plain;
 mod remedies;
 
 use std::{fs, path::Path, time::Duration};

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::config::{
     network::Network,
+    plain_address::PlainAddress,
     size::{Size, SizeOrOff},
     values::{FilePath, Hsts, Of},
 };
@@ -19,12 +20,15 @@ use crate::config::{
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Listen")]
 pub(in crate::config) struct RawListen {
-    /// The address that serves HTTPS, `"address:port"`. Required, unless a socket for it is inherited
-    /// (systemd).
+    /// The address that serves HTTPS, `"address:port"`. Required, unless there is `plain` or a socket
+    /// for it is inherited (systemd).
     pub(in crate::config) https: Option<Of<SocketAddr>>,
     /// The address that redirects plain HTTP to HTTPS, `"address:port"`. Default: none.
     #[schemars(extend("examples" = ["0.0.0.0:80", "[::]:80"]))]
     pub(in crate::config) http: Option<Of<SocketAddr>>,
+    /// The address that serves fronts which end TLS, `"address:port"` or `"unix:path"`. Default: none.
+    #[schemars(extend("examples" = ["127.0.0.1:8080", "unix:/run/vestibule/front.sock"]))]
+    pub(in crate::config) plain: Option<Of<PlainAddress>>,
     /// Data threads, 1 to 1024. Default: one per core.
     #[schemars(range(min = 1, max = 1024))]
     pub(in crate::config) workers: Option<usize>,

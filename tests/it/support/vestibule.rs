@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use vestibule::{
     app::{self, Inherited, Ready, Running},
     clock::ManualClock,
-    config::{AccessLog, Config, finding::Finding},
+    config::{AccessLog, Config, finding::Finding, plain_address::PlainAddress},
     session::SessionStore,
     telemetry::AccessWriter,
 };
@@ -62,6 +62,7 @@ pub(crate) struct Builder {
     pki: Pki,
     port: u16,
     hosts: Vec<String>,
+    has_https: bool,
     routes: Vec<String>,
     main: String,
     environment: Vec<(String, String)>,
@@ -86,6 +87,7 @@ pub(crate) fn at(time: &ManualClock) -> Builder {
         main: format!("[listen]\nhttps = \"127.0.0.1:{port}\"\nworkers = 2\ngrace = \"1s\"\n"),
         pki: pki::fresh(),
         hosts: Vec::new(),
+        has_https: true,
         routes: Vec::new(),
         environment: Vec::new(),
         adjusting: Box::new(|_| ()),
@@ -120,7 +122,9 @@ impl Builder {
         let slash = if prefix.is_empty() { "" } else { "/" };
         let from = format!("https://{name}:{}{slash}{prefix}", self.port);
         let to = to.address();
-        self.hosts.push(name.to_owned());
+        if self.has_https {
+            self.hosts.push(name.to_owned());
+        }
         self.routes.push(id.to_owned());
         let text = format!("from = \"{from}\"\nto = \"http://{to}\"\n{rules}\n");
         fs::write(self.route_file(id), text).unwrap();
@@ -156,6 +160,16 @@ impl Builder {
     /// More lines for the main file; they follow the last table so far.
     pub(crate) fn main(mut self, toml: &str) -> Self {
         writeln!(self.main, "{toml}").unwrap();
+        self
+    }
+
+    /// Listens for HTTPS nowhere; to be called before there is a table.
+    pub(crate) fn without_https(mut self) -> Self {
+        let lines = self.main.lines().filter(|it| !it.starts_with("https ="));
+        let lines: Vec<_> = lines.collect();
+        self.main = format!("{}\n", lines.join("\n"));
+        self.hosts.clear();
+        self.has_https = false;
         self
     }
 
@@ -218,7 +232,8 @@ impl Builder {
             }
         };
         let running = running.unwrap();
-        assert_eq!(running.https().port(), self.port);
+        let https = running.https().map(|it| it.port());
+        assert_eq!(https, self.has_https.then_some(self.port));
         Vestibule {
             running: Some(running),
             built: self,
@@ -305,7 +320,7 @@ impl Vestibule {
 
     /// A client for raw bytes that names `host` in the handshake.
     pub(crate) fn raw(&self, host: &str) -> RawTls {
-        client::raw_tls::raw_tls(self.running().https(), host, &self.built.pki)
+        client::raw_tls::raw_tls(self.https(), host, &self.built.pki)
     }
 
     /// `HOST:PORT`, for a raw `Host` line.
@@ -336,7 +351,12 @@ impl Vestibule {
     }
 
     pub(crate) fn https(&self) -> SocketAddr {
-        self.running().https()
+        self.running().https().expect("it serves HTTPS")
+    }
+
+    /// Where fronts that end TLS are served.
+    pub(crate) fn plain(&self) -> Option<&PlainAddress> {
+        self.running().plain()
     }
 
     /// Follows its files from now on, and looks at them very often.
