@@ -48,6 +48,8 @@ mod panics;
 #[cfg(test)]
 mod plain_listener;
 #[cfg(test)]
+mod path_prefixes;
+#[cfg(test)]
 mod provider_down;
 #[cfg(test)]
 mod proxy_protocol;
