@@ -98,7 +98,7 @@ impl GatewayError {
     fn decision(&self) -> Decision {
         match self {
             Self::Bearer(refusal) => refusal.decision(),
-            Self::Forbidden(_) => Decision::Forbid,
+            Self::Forbidden(_) | Self::Upstream(UpstreamError::NoLongerAllowed) => Decision::Forbid,
             Self::NoEndpoint | Self::NoRoute | Self::OwnMethod(_) | Self::Refused(_) => {
                 Decision::Refuse
             }
@@ -132,6 +132,11 @@ impl GatewayError {
                 StatusCode::BAD_GATEWAY => Notice::UpstreamDown,
                 StatusCode::PAYLOAD_TOO_LARGE => Notice::BodyTooLarge,
                 StatusCode::SERVICE_UNAVAILABLE => Notice::UpstreamCrowded,
+            Self::Upstream(UpstreamError::NoLongerAllowed) => Notice::Forbidden {
+                user: None,
+                why: ForbiddenReason::NotAllowed,
+                logout: LOGOUT,
+            },
                 _ => Notice::BadRequest,
             },
         }

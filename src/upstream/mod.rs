@@ -42,7 +42,7 @@ pub use self::{
     forward::{Forwarding, forward},
     headers::HeaderRefusal,
     identity_header::{RenderError, RenderedIdentity, render, render_as},
-    lease::{BytesPerSecond, Lease},
+    lease::{BytesPerSecond, Ended, Lease},
     removal::RemovalList,
     seats::{Caller, Seats},
     target::{RouteTarget, TargetError},
