@@ -40,7 +40,10 @@ impl GatewayError {
     pub(super) fn refusals() -> impl Iterator<Item = &'static str> {
         let of_heads = HeadFault::ALL.into_iter().map(HeadFault::reason);
         let of_requests = Refusal::ALL.into_iter().map(Refusal::reason);
-        let of_bodies = UpstreamError::DOWNSTREAM_REASONS.into_iter();
+        // Whoever broke off left, and was not refused.
+        let of_bodies = UpstreamError::DOWNSTREAM_REASONS
+            .into_iter()
+            .filter(|word| *word != "request_broken_off");
         let own = Self::REASONS.into_iter();
         let own = own.filter(|word| !["internal", "store_unavailable"].contains(word));
         let of_fields = HeaderRefusal::ALL.into_iter().map(HeaderRefusal::reason);
@@ -103,6 +106,8 @@ impl GatewayError {
                 Decision::Refuse
             }
             Self::Upstream(UpstreamError::LeaseOver) => Decision::Login,
+            // Whoever broke off is not there to be answered.
+            Self::Upstream(UpstreamError::RequestBody(_)) => Decision::Left,
             Self::Upstream(error) if error.blame() == Blame::Downstream => Decision::Refuse,
             Self::Internal | Self::StoreUnavailable(_) | Self::Upstream(_) => Decision::Unavailable,
         }
@@ -127,16 +132,16 @@ impl GatewayError {
                 provider: entry.map_or("", |entry| &entry.provider_title),
                 login: LOGIN,
             },
-            Self::Upstream(error) => match error.status() {
-                StatusCode::GATEWAY_TIMEOUT => Notice::UpstreamSlow,
-                StatusCode::BAD_GATEWAY => Notice::UpstreamDown,
-                StatusCode::PAYLOAD_TOO_LARGE => Notice::BodyTooLarge,
-                StatusCode::SERVICE_UNAVAILABLE => Notice::UpstreamCrowded,
             Self::Upstream(UpstreamError::NoLongerAllowed) => Notice::Forbidden {
                 user: None,
                 why: ForbiddenReason::NotAllowed,
                 logout: LOGOUT,
             },
+            Self::Upstream(error) => match error.status() {
+                StatusCode::GATEWAY_TIMEOUT => Notice::UpstreamSlow,
+                StatusCode::BAD_GATEWAY => Notice::UpstreamDown,
+                StatusCode::PAYLOAD_TOO_LARGE => Notice::BodyTooLarge,
+                StatusCode::SERVICE_UNAVAILABLE => Notice::UpstreamCrowded,
                 _ => Notice::BadRequest,
             },
         }
