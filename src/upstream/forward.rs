@@ -173,7 +173,7 @@ fn answer_from(mut answer: Response<AnswerBody>, with: &Forwarding<'_>) -> Respo
         answer.headers_mut().remove(CONTENT_LENGTH);
     }
     let headers = answer.headers_mut();
-    if connection_bound::refuse_offers(headers) && with.client.pool(&with.target.to).warns_first() {
+    if connection_bound::refuse_offers(headers) && with.target.warns_first() {
         tell_of_refused_offer(with);
     }
     answer_headers::for_client(headers, with.target, with.answer);

@@ -2,7 +2,13 @@
 //!
 //! Built once when the routes are; a request clones counted references.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use http::{HeaderValue, header::InvalidHeaderValue};
 use thiserror::Error;
@@ -39,6 +45,8 @@ pub struct RouteTarget {
     /// The public host, with its port unless that is 443.
     pub(super) public_host: HeaderValue,
     pub(super) answer_removal: AnswerRemoval,
+    /// Whether its operator was told what its app offers in vain; all threads share it.
+    has_warned: Arc<AtomicBool>,
     /// What the app and people call it.
     pub(super) addresses: AppAddresses,
     /// What is taken from the beginning of paths, for the app.
@@ -78,10 +86,18 @@ impl RouteTarget {
             route: route.id.clone(),
             host,
             public_host,
+            has_warned: Arc::default(),
             addresses,
             stripped,
             answer_removal: AnswerRemoval::new(identity, !route.from.prefix.is_empty()),
         })
+    }
+}
+
+impl RouteTarget {
+    /// Whether this is the first time that something is worth a warning about this app.
+    pub(super) fn warns_first(&self) -> bool {
+        !self.has_warned.swap(true, Ordering::Relaxed)
     }
 }
 
