@@ -6,7 +6,7 @@
 //! tell why, or print a key.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -398,17 +398,21 @@ impl KeyRecord {
 /// Replaces the file in one step, so that a crash leaves the old or the new one.
 fn write(path: &Path, file: &RingFile) -> io::Result<()> {
     let beside = path.with_extension("new");
-    let mut options = OpenOptions::new();
-    let mut output = options
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(&beside)?;
-    output.set_permissions(fs::Permissions::from_mode(0o600))?;
+    let mut output = new_file(&beside)?;
     output.write_all(&serde_json::to_vec_pretty(file)?)?;
     output.sync_all()?;
     fs::rename(&beside, path)
+}
+
+/// A file that was not there, and that nobody else may open: of whatever lay in its place, a link or
+/// what an earlier process left, nothing is written to.
+pub(crate) fn new_file(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// The ring as every part shares it.
@@ -421,6 +425,20 @@ mod tests {
 
     fn clock() -> ManualClock {
         ManualClock::starting_at(Timestamp::from_unix_seconds(1_800_000_000))
+    }
+
+    #[test]
+    fn nothing_is_written_through_a_link_that_lies_in_its_place() {
+        let state = tempfile::tempdir().unwrap();
+        let victim = state.path().join("victim");
+        fs::write(&victim, "somebody's").unwrap();
+        std::os::unix::fs::symlink(&victim, state.path().join("keyring.new")).unwrap();
+        let (_, fault) = KeyRing::open(state.path(), clock().clock());
+        assert!(fault.is_none(), "{fault:?}");
+        assert_eq!(fs::read(&victim).unwrap(), b"somebody's");
+        let ring = fs::symlink_metadata(state.path().join(FILE_NAME)).unwrap();
+        assert!(ring.is_file());
+        assert_eq!(ring.permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Follows the files of a running vestibule: what changes on disk comes into force by itself.
 //!
-//! Looks every second, and reads once two looks in a row are the same, so that nobody's half-written
-//! file is read; what was changed while it was read is read again. Files are looked at and read beside
+//! Looks every second, and reads once two looks in a row are the same, also when somebody asks, so that
+//! nobody's half-written file is read; what was changed while it was read is read again. Files are looked at and read beside
 //! the runtime, which a file system that hangs must not hold up.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -34,6 +34,12 @@ const LOOKS_BEFORE_RETRY: u32 = 30;
 
 /// How often files that somebody asked to be read are read again at once, if they move meanwhile.
 const ATTEMPTS: u32 = 3;
+
+/// How long it is from one look to the next where somebody waits to be told.
+const SHORT_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How long files that move are waited for where somebody waits to be told.
+const LONGEST_SETTLING: Duration = Duration::from_secs(3);
 
 /// Where a configuration comes from.
 pub(super) struct Origin {
@@ -116,6 +122,9 @@ impl Follower {
         if occasion == Occasion::Changed && !self.is_due(state).await {
             return;
         }
+        if occasion == Occasion::Asked {
+            self.settle(&state.watch).await;
+        }
         state.looks = 0;
         let attempts = if occasion == Occasion::Changed {
             1
@@ -146,6 +155,24 @@ impl Follower {
             }
         }
         // What still moves is taken up once it is quiet.
+    }
+
+    /// Waits until two looks in a row are the same, but not for ever: whoever has just begun to write a
+    /// file may have asked already.
+    async fn settle(&self, watch: &Watch) {
+        let pause = self.every.min(SHORT_INTERVAL);
+        let settling = async {
+            let mut before = self.look(watch).await;
+            loop {
+                tokio::time::sleep(pause).await;
+                let now = self.look(watch).await;
+                if now == before {
+                    return;
+                }
+                before = now;
+            }
+        };
+        let _ = tokio::time::timeout(LONGEST_SETTLING, settling).await;
     }
 
     /// Whether the files have changed and are quiet, or were refused long ago.

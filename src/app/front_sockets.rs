@@ -2,12 +2,16 @@
 //!
 //! Never lets a process start that nobody could reach, or one that speaks TLS without a certificate.
 
-use std::net::{SocketAddr, TcpListener};
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
 
 use super::{inherited::Inherited, prepare::Ready};
 use crate::{
     config::plain_address::PlainAddress,
     listener::{PlainSocket, PlainSockets, Sockets},
+    telemetry::{Metrics, SharedMetrics},
 };
 
 /// The sockets, one of each kind for each data thread.
@@ -52,6 +56,17 @@ impl FrontSockets {
     /// Where fronts that end TLS are served.
     pub(super) fn plain(&self) -> Option<PlainAddress> {
         self.plain.as_ref().map(|it| it.address().clone())
+    }
+
+    /// Metrics that show these listeners before anybody came.
+    pub(super) fn expected(&self, metrics: Metrics) -> SharedMetrics {
+        if self.https.is_some() {
+            metrics.expect_connections("https");
+        }
+        if self.plain.is_some() {
+            metrics.expect_connections("plain");
+        }
+        Arc::new(metrics)
     }
 
     /// What each data thread gets.

@@ -99,7 +99,7 @@ fn start_on(
     let control = control_runtime()?;
     let shutdown = Shutdown::default();
     let (begun, crippled) = <(Arc<AtomicBool>, Arc<AtomicBool>)>::default();
-    let metrics = Arc::new(Metrics::new(clock.clone()));
+    let metrics = front.expected(Metrics::new(clock.clone()));
     let store = session_store(&config, clock, &metrics);
     let fresh = Fresh::new(control.handle().clone(), Arc::clone(&metrics), &providers);
     metrics.watch(&access);

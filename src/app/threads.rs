@@ -178,6 +178,7 @@ pub(super) fn serve_beside<S>(
         pressure: Pressure::default(),
         ..terms.clone()
     };
+    terms.metrics.expect_connections(S::LISTENER);
     let connections = terms.limits.connections.min(ROOM_BESIDE);
     let room = Room::new(connections, terms.pressure.clone());
     for listener in sockets.into_listeners() {
@@ -201,6 +202,9 @@ pub(super) fn serve_beside<S>(
 
 /// A service that a listener without TLS can serve.
 pub(super) trait PlainService: Clone + Send + Sync + 'static {
+    /// The word of its listener in the metrics.
+    const LISTENER: &'static str;
+
     fn serve(
         self,
         stream: TcpStream,
@@ -211,6 +215,8 @@ pub(super) trait PlainService: Clone + Send + Sync + 'static {
 }
 
 impl PlainService for RedirectToHttps {
+    const LISTENER: &'static str = "http";
+
     async fn serve(
         self,
         stream: TcpStream,
@@ -224,6 +230,8 @@ impl PlainService for RedirectToHttps {
 }
 
 impl PlainService for Ops {
+    const LISTENER: &'static str = "ops";
+
     async fn serve(self, stream: TcpStream, address: SocketAddr, _: &Reception, terms: Terms) {
         serve_plain(stream, address, |_| self, &terms).await;
     }

@@ -105,7 +105,13 @@ fn route(old: &Route, new: &Route) -> Vec<&'static str> {
                 groups,
                 headers,
             },
-        upstream: UpstreamRules { host, timeout },
+        upstream:
+            UpstreamRules {
+                host,
+                timeout,
+                strip_prefix,
+                add_prefix,
+            },
         help: Help { contact, text },
         place: _,
     } = new;
@@ -128,6 +134,14 @@ fn route(old: &Route, new: &Route) -> Vec<&'static str> {
         ("identity.headers", *headers == old.identity.headers),
         ("upstream.host", *host == old.upstream.host),
         ("upstream.timeout", *timeout == old.upstream.timeout),
+        (
+            "upstream.strip_prefix",
+            *strip_prefix == old.upstream.strip_prefix,
+        ),
+        (
+            "upstream.add_prefix",
+            *add_prefix == old.upstream.add_prefix,
+        ),
         ("help.contact", *contact == old.help.contact),
         ("help.text", *text == old.help.text),
     ])

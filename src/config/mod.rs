@@ -22,6 +22,7 @@ mod near;
 mod near_variables;
 mod network;
 mod path_pattern;
+mod path_prefix;
 pub mod plain_address;
 pub mod plain_path;
 pub mod provider;

@@ -233,6 +233,10 @@ pub struct UpstreamRules {
     pub host: HostHeader,
     /// From the request's end to the head of the answer.
     pub timeout: Duration,
+    /// What is taken from the beginning of paths: empty, or the prefix of `from` or one above it.
+    pub strip_prefix: String,
+    /// What is put at the beginning of paths then: empty, or `/back` without a trailing slash.
+    pub add_prefix: String,
 }
 
 /// What `Host` the app sees.

@@ -11,6 +11,7 @@ use super::{
     document::Document,
     finding::Finding,
     near::nearest,
+    path_prefix,
     provider::{Provider, ProviderKind},
     provider_addresses::is_guid,
     providers::Providers,
@@ -107,6 +108,15 @@ impl One<'_> {
         let all = &self.around.providers.resolved;
         let bearer = bearer::resolve(raw.bearer, self.document, resolved, all, findings);
         let identity = identity(raw.identity);
+        let strip_prefix = raw
+            .upstream
+            .strip_prefix
+            .map_or_else(String::new, |it| it.0.0);
+        path_prefix::check(&strip_prefix, prefix, self.document, findings);
+        let add_prefix = raw
+            .upstream
+            .add_prefix
+            .map_or_else(String::new, |it| it.0.0);
         let Of(from) = raw.from?;
         Some(Route {
             id: id.clone(),
@@ -124,6 +134,8 @@ impl One<'_> {
             upstream: UpstreamRules {
                 host: raw.upstream.host.map(|host| host.0).unwrap_or_default(),
                 timeout: self.timeout(raw.upstream.timeout.as_ref(), findings),
+                strip_prefix,
+                add_prefix,
             },
             help: Help {
                 contact: raw.help.contact.map(|contact| contact.0.0),

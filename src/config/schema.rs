@@ -24,6 +24,7 @@ pub(super) use self::{
 use super::{
     AccessLog,
     addresses::Domain,
+    path_prefix::PathPrefix,
     provider_addresses::{Endpoint, Guid, Issuer, Tenant},
     route::{
         BrowserAnswer, Encoding, From as PublicAddress, Guests, HostHeader, PathPattern,
@@ -330,6 +331,13 @@ pub(super) struct RawUpstream {
     pub(super) host: Option<Of<HostHeader>>,
     /// From the request's end to the head of the answer, a duration. Default: `"60s"`.
     pub(super) timeout: Option<Of<Duration>>,
+    /// What is taken from the beginning of every path on its way to the app: the path of `from`, or one
+    /// above it. Default: nothing.
+    #[schemars(extend("examples" = ["/app"]))]
+    pub(super) strip_prefix: Option<Of<PathPrefix>>,
+    /// What is put at the beginning of every path then. Default: nothing.
+    #[schemars(extend("examples" = ["/backend"]))]
+    pub(super) add_prefix: Option<Of<PathPrefix>>,
     /// A promise about the network between: nothing but vestibule reaches the app. Required for an
     /// app off loopback that is spoken to in plain HTTP.
     pub(super) reachable: Option<RawReachable>,

@@ -177,7 +177,9 @@ impl Worker {
         let sender = Some((identity, Sender::Token(Arc::clone(&verified))));
         let passed = self.pass_on(context, &context.table, entry, sender, request);
         let answer = passed.await.map_err(|error| match error {
-            GatewayError::Upstream(UpstreamError::LeaseOver) => self.over(&verified).into(),
+            GatewayError::Upstream(UpstreamError::LeaseOver | UpstreamError::NoLongerAllowed) => {
+                self.over(&verified).into()
+            }
             error => error,
         })?;
         Ok(Outcome::forwarded(answer, Decision::Allow, "bearer"))

@@ -40,7 +40,10 @@ impl GatewayError {
     pub(super) fn refusals() -> impl Iterator<Item = &'static str> {
         let of_heads = HeadFault::ALL.into_iter().map(HeadFault::reason);
         let of_requests = Refusal::ALL.into_iter().map(Refusal::reason);
-        let of_bodies = UpstreamError::DOWNSTREAM_REASONS.into_iter();
+        // Whoever broke off left, and was not refused.
+        let of_bodies = UpstreamError::DOWNSTREAM_REASONS
+            .into_iter()
+            .filter(|word| *word != "request_broken_off");
         let own = Self::REASONS.into_iter();
         let own = own.filter(|word| !["internal", "store_unavailable"].contains(word));
         let of_fields = HeaderRefusal::ALL.into_iter().map(HeaderRefusal::reason);
@@ -98,11 +101,13 @@ impl GatewayError {
     fn decision(&self) -> Decision {
         match self {
             Self::Bearer(refusal) => refusal.decision(),
-            Self::Forbidden(_) => Decision::Forbid,
+            Self::Forbidden(_) | Self::Upstream(UpstreamError::NoLongerAllowed) => Decision::Forbid,
             Self::NoEndpoint | Self::NoRoute | Self::OwnMethod(_) | Self::Refused(_) => {
                 Decision::Refuse
             }
             Self::Upstream(UpstreamError::LeaseOver) => Decision::Login,
+            // Whoever broke off is not there to be answered.
+            Self::Upstream(UpstreamError::RequestBody(_)) => Decision::Left,
             Self::Upstream(error) if error.blame() == Blame::Downstream => Decision::Refuse,
             Self::Internal | Self::StoreUnavailable(_) | Self::Upstream(_) => Decision::Unavailable,
         }
@@ -126,6 +131,11 @@ impl GatewayError {
             Self::Upstream(UpstreamError::LeaseOver) => Notice::SignIn {
                 provider: entry.map_or("", |entry| &entry.provider_title),
                 login: LOGIN,
+            },
+            Self::Upstream(UpstreamError::NoLongerAllowed) => Notice::Forbidden {
+                user: None,
+                why: ForbiddenReason::NotAllowed,
+                logout: LOGOUT,
             },
             Self::Upstream(error) => match error.status() {
                 StatusCode::GATEWAY_TIMEOUT => Notice::UpstreamSlow,

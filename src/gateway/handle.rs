@@ -222,7 +222,11 @@ impl Worker {
         if seen.is_head {
             response = head_only(response);
         }
-        record.answered(decision, reason, response.status());
+        if decision == Decision::Left {
+            record.left();
+        } else {
+            record.answered(decision, reason, response.status());
+        }
         response.map(|source| GatewayBody::new(source, record))
     }
 

@@ -21,7 +21,12 @@ use super::{
     judged::Judged,
     routes::{RouteEntry, RouteTable},
 };
-use crate::{clock::Clock, oidc::VerifiedToken, session::Session, upstream::Lease};
+use crate::{
+    clock::Clock,
+    oidc::VerifiedToken,
+    session::Session,
+    upstream::{Ended, Lease},
+};
 
 /// How often it is asked again while nothing moves.
 const LONGEST_UNASKED: Duration = Duration::from_secs(1);
@@ -120,6 +125,15 @@ impl Grant {
         }
     }
 
+    /// Whether whoever it was let in for is there still, whatever the rules are now.
+    fn is_there(&self) -> bool {
+        match &self.sender {
+            Sender::Anybody => true,
+            Sender::Session(session) => session.is_live(self.clock.now()),
+            Sender::Token(token) => !token.until.has_passed(self.clock.now()),
+        }
+    }
+
     fn path(&self) -> &str {
         self.target.as_ref().map_or("/", PathAndQuery::path)
     }
@@ -127,12 +141,7 @@ impl Grant {
 
 impl Lease for Grant {
     fn is_live(&self) -> bool {
-        let is_there = match &self.sender {
-            Sender::Anybody => true,
-            Sender::Session(session) => session.is_live(self.clock.now()),
-            Sender::Token(token) => !token.until.has_passed(self.clock.now()),
-        };
-        is_there && self.is_allowed()
+        self.is_there() && self.is_allowed()
     }
 
     fn remaining(&self) -> Duration {
@@ -143,6 +152,14 @@ impl Lease for Grant {
             Sender::Anybody => Duration::MAX,
             Sender::Session(session) => session.deadline().remaining(self.clock.now()),
             Sender::Token(token) => token.until.remaining(self.clock.now()),
+        }
+    }
+
+    fn end(&self) -> Ended {
+        if self.is_there() {
+            Ended::NoLongerAllowed
+        } else {
+            Ended::LeaseOver
         }
     }
 }

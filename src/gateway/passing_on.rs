@@ -72,7 +72,7 @@ impl Worker {
         tokio::select! {
             biased;
             answer = forward(request, forwarding) => Ok(answer?),
-            () = grant.over() => Err(UpstreamError::LeaseOver.into()),
+            () = grant.over() => Err(UpstreamError::of_end(grant.end()).into()),
         }
     }
 }

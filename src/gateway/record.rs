@@ -118,6 +118,11 @@ impl Record {
         });
     }
 
+    /// The client has left in the middle of its request: whatever is answered meets nobody.
+    pub(super) fn left(&mut self) {
+        self.ended = Some(Ended::CLIENT_LEFT);
+    }
+
     /// So many bytes of the answer's body were handed on.
     pub(super) fn passed(&mut self, bytes: usize) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);

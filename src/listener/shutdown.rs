@@ -1,8 +1,9 @@
 //! Stopping: a soft stop that lets requests finish, a hard stop that does not, and the count of
 //! what is still under way.
 //!
-//! Every connection is tracked here. What a connection spawns (an HTTP/2 stream, the driver of an
-//! app's connection) ends with it.
+//! Every connection of a client is tracked here, and the streams of HTTP/2 that it spawns end with it.
+//! The driver of a connection to an app does not: it lasts as long as that connection, which others use
+//! next, and goes with the pool of its data thread.
 
 use std::{
     future::{Future, poll_fn},

@@ -322,6 +322,13 @@ impl Metrics {
             .get_or_create(&ConnectionLabels { reason });
     }
 
+    /// Shows the connections to `listener` at zero before the first one came.
+    pub fn expect_connections(&self, listener: &'static str) {
+        let _ = self
+            .connections_open
+            .get_or_create(&ListenerLabels { listener });
+    }
+
     /// Counts a connection to `listener` as open until what is returned is dropped.
     #[must_use]
     pub fn connection_opened(&self, listener: &'static str) -> OpenConnection {

@@ -11,7 +11,7 @@ use http::{
 };
 
 use super::{
-    cookies,
+    answer_addresses, cookie_attributes, cookies,
     headers::{connection_tokens, remove_where},
     removal::FoldedNames,
     target::RouteTarget,
@@ -96,6 +96,8 @@ pub fn for_client(headers: &mut HeaderMap, target: &RouteTarget, facts: AnswerFa
     }
     remove_where(headers, |name| target.answer_removal.removes(name));
     cookies::cut_from_answer(headers);
+    cookie_attributes::rewrite(headers, &target.addresses);
+    answer_addresses::rewrite(headers, &target.addresses);
     keep_site_data(headers);
     if facts.session_decided {
         keep_out_of_shared_caches(headers);

@@ -119,9 +119,7 @@ impl UpstreamClient {
             LONGEST_QUIET
         };
         let watch = Watch::new(self.clock.clone(), lease, longest_quiet);
-        if watch.check().is_err() {
-            return Err(UpstreamError::LeaseOver);
-        }
+        watch.check().map_err(UpstreamError::of_end)?;
         let request = exchange.progress;
         Ok(answer.map(|incoming| AnswerBody::new(incoming, connection, pool, request, watch)))
     }
@@ -178,8 +176,8 @@ impl Exchange<'_> {
         request: Request<UpstreamBody>,
     ) -> Result<Response<Incoming>, Failure> {
         // Connecting takes time, and nothing may be sent after the end.
-        if request.body().check().is_err() {
-            return Err(Failure::Final(UpstreamError::LeaseOver));
+        if let Err(ended) = request.body().check() {
+            return Err(Failure::Final(UpstreamError::of_end(ended)));
         }
         let Connection {
             sender, expected, ..

@@ -44,8 +44,11 @@ pub enum UpstreamError {
     #[error("the app did not answer in time")]
     HeadTimeout,
     /// The lease was over before the answer began.
-    #[error("the session ended, or the rules changed, before the answer began")]
+    #[error("the session or the token ended before the answer began")]
     LeaseOver,
+    /// The rules changed before the answer began.
+    #[error("the rules changed before the answer began, and do not allow the request any more")]
+    NoLongerAllowed,
     /// The request is not one that is passed on.
     #[error("failed to take over the request")]
     Refused(#[from] HeaderRefusal),
@@ -140,6 +143,7 @@ impl UpstreamError {
         match self {
             Self::BodyTooLarge
             | Self::LeaseOver
+            | Self::NoLongerAllowed
             | Self::Refused(_)
             | Self::RefusedBody(_)
             | Self::RequestBody(_)
@@ -161,6 +165,7 @@ impl UpstreamError {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Crowded(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::LeaseOver => StatusCode::UNAUTHORIZED,
+            Self::NoLongerAllowed => StatusCode::FORBIDDEN,
             Self::RefusedBody(fault) => fault.status(),
             Self::Refused(_) | Self::RequestBody(_) => StatusCode::BAD_REQUEST,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -183,6 +188,7 @@ impl UpstreamError {
             Self::Crowded(_) => "upstream_crowded",
             Self::HeadTimeout => "upstream_timeout",
             Self::LeaseOver => "session_over",
+            Self::NoLongerAllowed => "no_longer_allowed",
             Self::Refused(refusal) => refusal.reason(),
             Self::RefusedBody(fault) => fault.reason(),
             Self::RequestBody(_) => "request_broken_off",
@@ -204,14 +210,23 @@ impl UpstreamError {
         })
     }
 
+    /// What a request comes to that was ended before it had an answer.
+    #[must_use]
+    pub fn of_end(ended: Ended) -> Self {
+        match ended {
+            Ended::LeaseOver => Self::LeaseOver,
+            Ended::NoLongerAllowed => Self::NoLongerAllowed,
+            Ended::Quiet | Ended::TooSlow => Self::RequestTimeout,
+        }
+    }
+
     /// Says what a failed exchange was: a fault of the request's body reaches us through hyper.
     pub(super) fn of_exchange(error: hyper::Error) -> Self {
         if let Some(fault) = fault_within(&error) {
             return Self::RefusedBody(fault);
         }
         match body_error_within(&error) {
-            Some(BodyError::Ended(Ended::LeaseOver)) => Self::LeaseOver,
-            Some(BodyError::Ended(Ended::Quiet | Ended::TooSlow)) => Self::RequestTimeout,
+            Some(BodyError::Ended(ended)) => Self::of_end(*ended),
             Some(BodyError::TooLarge) => Self::BodyTooLarge,
             Some(BodyError::BrokenOff(_) | BodyError::Reset | BodyError::WithRequest) => {
                 Self::RequestBody(error)
@@ -264,7 +279,8 @@ pub enum BodyError {
 
 impl BodyError {
     /// The words for how an answer can be broken off; the others are for requests alone.
-    pub const OF_ANSWERS: [&str; 4] = [
+    pub const OF_ANSWERS: [&str; 5] = [
+        "no_longer_allowed",
         "request_broken_off",
         "session_over",
         "upstream_body_broken_off",
@@ -282,7 +298,7 @@ impl BodyError {
     pub fn blame(&self) -> Blame {
         match self {
             Self::BrokenOff(_) | Self::Ended(Ended::Quiet) => Blame::Upstream,
-            Self::Ended(Ended::LeaseOver | Ended::TooSlow)
+            Self::Ended(Ended::LeaseOver | Ended::NoLongerAllowed | Ended::TooSlow)
             | Self::Reset
             | Self::TooLarge
             | Self::WithRequest => Blame::Downstream,
@@ -295,6 +311,7 @@ impl BodyError {
         match self {
             Self::BrokenOff(_) => "upstream_body_broken_off",
             Self::Ended(Ended::LeaseOver) => "session_over",
+            Self::Ended(Ended::NoLongerAllowed) => "no_longer_allowed",
             Self::Ended(Ended::Quiet) => "upstream_body_timeout",
             Self::Ended(Ended::TooSlow) => "request_timeout",
             Self::Reset | Self::WithRequest => "request_broken_off",
@@ -315,8 +332,8 @@ mod tests {
         let mut listed: Vec<_> = UpstreamError::DOWNSTREAM_REASONS
             .into_iter()
             .chain(UpstreamError::UPSTREAM_REASONS)
-            // A session that ends is nobody's fault.
-            .chain(["session_over"])
+            // A session that ends is nobody's fault, nor are rules that change.
+            .chain(["no_longer_allowed", "session_over"])
             .collect();
         listed.sort_unstable();
         assert_eq!(listed, words_in(SOURCE, "UpstreamError", "reason"));

@@ -1,6 +1,7 @@
 //! The client's request in, the app's answer out: rewritten, sent, streamed.
 //!
-//! Path and query are passed on byte for byte: what the rules matched is what the app gets (S-004).
+//! Path and query are passed on byte for byte: what the rules matched is what the app gets (S-004), but
+//! for the beginning of the path where the route maps it (`path_mapping`).
 
 use std::sync::Arc;
 
@@ -85,7 +86,9 @@ fn request_for(
     headers::for_upstream(&mut parts.headers, with.target, with.removal, with.facts)?;
     frame(&mut parts.headers, &parts.method, &body, announced)?;
     let path = parts.uri.into_parts().path_and_query;
-    parts.uri = path.map(Uri::from).ok_or(HeaderRefusal::Target)?;
+    let path = path.ok_or(HeaderRefusal::Target)?;
+    let mapped = with.target.addresses.paths.to_app(&path)?;
+    parts.uri = Uri::from(mapped.unwrap_or(path));
     parts.version = Version::HTTP_11;
     parts.extensions = Extensions::new();
     Ok(Request::from_parts(parts, body))
@@ -170,7 +173,7 @@ fn answer_from(mut answer: Response<AnswerBody>, with: &Forwarding<'_>) -> Respo
         answer.headers_mut().remove(CONTENT_LENGTH);
     }
     let headers = answer.headers_mut();
-    if connection_bound::refuse_offers(headers) && with.client.pool(&with.target.to).warns_first() {
+    if connection_bound::refuse_offers(headers) && with.target.warns_first() {
         tell_of_refused_offer(with);
     }
     answer_headers::for_client(headers, with.target, with.answer);

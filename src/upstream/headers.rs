@@ -16,6 +16,7 @@ use super::{
 
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(super) const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -31,6 +32,9 @@ pub enum HeaderRefusal {
     /// The announced length and the body are not the same.
     #[error("the `Content-Length` is not that of the body")]
     Length,
+    /// Some reading of the path leads out of what the route maps.
+    #[error("the path could lead out of `strip_prefix` and `add_prefix`")]
+    Path,
     /// The target has no path.
     #[error("the request target is no path")]
     Target,
@@ -38,10 +42,11 @@ pub enum HeaderRefusal {
 
 impl HeaderRefusal {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::ConnectionMalformed,
         Self::ConnectionNominates,
         Self::Length,
+        Self::Path,
         Self::Target,
     ];
 
@@ -52,6 +57,7 @@ impl HeaderRefusal {
             Self::ConnectionMalformed => "connection_malformed",
             Self::ConnectionNominates => "connection_nominates",
             Self::Length => "length_mismatch",
+            Self::Path => "ambiguous_path",
             Self::Target => "malformed_target",
         }
     }
@@ -91,6 +97,9 @@ pub fn for_upstream(
     headers.insert(X_FORWARDED_FOR, facts.forwarded_for.clone());
     headers.insert(X_FORWARDED_HOST, target.public_host.clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
+    if let Some(prefix) = &target.stripped {
+        headers.insert(X_FORWARDED_PREFIX, prefix.clone());
+    }
     headers.insert(X_REQUEST_ID, facts.request_id.clone());
     trace::carry_on(headers);
     for (name, value) in facts.identity.iter().flat_map(|identity| &identity.headers) {

@@ -30,14 +30,22 @@ pub trait Lease: Send + Sync + 'static {
 
     /// How long it may go on at most; zero once it is over.
     fn remaining(&self) -> Duration;
+
+    /// Why it is over, once it is.
+    fn end(&self) -> Ended {
+        Ended::LeaseOver
+    }
 }
 
 /// Why a body was ended while it streamed.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum Ended {
     /// The lease is over.
-    #[error("the session ended, or the rules changed, while this was under way")]
+    #[error("the session or the token ended while this was under way")]
     LeaseOver,
+    /// The rules that let it in are gone, or let it in no longer.
+    #[error("the rules changed while this was under way, and do not allow it any more")]
+    NoLongerAllowed,
     /// Nothing came for too long.
     #[error("nothing came for too long")]
     Quiet,
@@ -123,7 +131,7 @@ impl Watch {
     /// Asks the lease.
     pub(super) fn check(&self) -> Result<(), Ended> {
         match &self.lease {
-            Some(lease) if !lease.is_live() => Err(Ended::LeaseOver),
+            Some(lease) if !lease.is_live() => Err(lease.end()),
             _ => Ok(()),
         }
     }

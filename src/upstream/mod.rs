@@ -7,21 +7,25 @@
 //!
 //! - [`forward`] ties it together: the client's request in, the app's answer out
 //! - [`removal`], [`headers`], [`cookies`], [`identity_header`], `trace`: the request's fields
+//! - [`path_mapping`]: where paths lie at the app; [`answer_addresses`], `cookie_attributes`: and back
 //! - [`answer_headers`]: the answer's fields
 //! - [`client`], `pool`, [`seats`]: connections to the app, and how many; [`body`]: what streams over them
 //! - [`error`]: what can go wrong, and whose fault it is
 
+pub mod answer_addresses;
 pub mod answer_headers;
 pub mod body;
 pub mod client;
 mod connect;
 mod connection_bound;
+mod cookie_attributes;
 pub mod cookies;
 pub mod error;
 pub mod forward;
 pub mod headers;
 pub mod identity_header;
 pub mod lease;
+pub mod path_mapping;
 mod pool;
 pub mod removal;
 pub mod seats;
@@ -38,7 +42,7 @@ pub use self::{
     forward::{Forwarding, forward},
     headers::HeaderRefusal,
     identity_header::{RenderError, RenderedIdentity, render, render_as},
-    lease::{BytesPerSecond, Lease},
+    lease::{BytesPerSecond, Ended, Lease},
     removal::RemovalList,
     seats::{Caller, Seats},
     target::{RouteTarget, TargetError},

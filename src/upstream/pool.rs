@@ -5,10 +5,7 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -94,7 +91,6 @@ pub(super) struct Pool {
     clock: Clock,
     seats: Arc<AppSeats>,
     idle: Mutex<Idle>,
-    has_warned: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -111,7 +107,6 @@ impl Pool {
             clock,
             seats,
             idle: Mutex::default(),
-            has_warned: AtomicBool::new(false),
         });
         pool.seats.add(&pool);
         pool
@@ -157,11 +152,6 @@ impl Pool {
                 pool.keep(connection);
             }
         });
-    }
-
-    /// Whether this is the first time that something is worth a warning about this app.
-    pub(super) fn warns_first(&self) -> bool {
-        !self.has_warned.swap(true, Ordering::Relaxed)
     }
 
     fn keep(self: &Arc<Self>, connection: Connection) {

@@ -2,12 +2,21 @@
 //!
 //! Built once when the routes are; a request clones counted references.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use http::{HeaderValue, header::InvalidHeaderValue};
 use thiserror::Error;
 
-use super::{answer_headers::AnswerRemoval, removal::FoldedNames};
+use super::{
+    answer_addresses::AppAddresses, answer_headers::AnswerRemoval, path_mapping::PathMapping,
+    removal::FoldedNames,
+};
 use crate::{
     config::route::{HostHeader, Route, UpstreamAddress},
     identity::RouteId,
@@ -36,6 +45,12 @@ pub struct RouteTarget {
     /// The public host, with its port unless that is 443.
     pub(super) public_host: HeaderValue,
     pub(super) answer_removal: AnswerRemoval,
+    /// Whether its operator was told what its app offers in vain; all threads share it.
+    has_warned: Arc<AtomicBool>,
+    /// What the app and people call it.
+    pub(super) addresses: AppAddresses,
+    /// What is taken from the beginning of paths, for the app.
+    pub(super) stripped: Option<HeaderValue>,
 }
 
 impl RouteTarget {
@@ -51,11 +66,18 @@ impl RouteTarget {
             })
         };
         let public_host = value(&route.from.authority.in_https_url())?;
+        let own = authority_of(&route.to);
         let host = match &route.upstream.host {
             HostHeader::Literal(host) => value(host)?,
             HostHeader::Preserve => public_host.clone(),
-            HostHeader::Upstream => value(&authority_of(&route.to))?,
+            HostHeader::Upstream => value(&own)?,
         };
+        let paths = PathMapping::new(&route.upstream.strip_prefix, &route.upstream.add_prefix);
+        let stripped = Some(paths.stripped()).filter(|it| !it.is_empty());
+        let stripped = stripped.map(value).transpose()?;
+        let seen = host.to_str().unwrap_or_default();
+        let public = route.from.authority.in_https_url();
+        let addresses = AppAddresses::new([&*own, seen], &public, paths);
         let identity = route.identity.headers.iter();
         let identity = FoldedNames::new(identity.map(|it| it.name.as_str().as_bytes()));
         Ok(Self {
@@ -64,8 +86,18 @@ impl RouteTarget {
             route: route.id.clone(),
             host,
             public_host,
+            has_warned: Arc::default(),
+            addresses,
+            stripped,
             answer_removal: AnswerRemoval::new(identity, !route.from.prefix.is_empty()),
         })
+    }
+}
+
+impl RouteTarget {
+    /// Whether this is the first time that something is worth a warning about this app.
+    pub(super) fn warns_first(&self) -> bool {
+        !self.has_warned.swap(true, Ordering::Relaxed)
     }
 }
 

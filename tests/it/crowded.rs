@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use crate::support::{
+    PATIENCE,
     client::raw_tls::{RawTls, raw_tls},
     clock, eventually,
     front::{Front, HOST, front},
@@ -108,6 +109,8 @@ async fn in_time<T>(front: &Front, coming: impl Future<Output = T>) -> T {
             tokio::time::sleep(Duration::from_millis(50)).await;
             front.vestibule.time().advance(Duration::from_secs(1));
         }
+        // Whoever is slow to be scheduled has until then.
+        tokio::time::sleep(PATIENCE).await;
         panic!("this does not come");
     };
     tokio::select! {

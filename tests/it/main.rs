@@ -38,6 +38,8 @@ mod invariants;
 #[cfg(test)]
 mod layering;
 #[cfg(test)]
+mod left_uploads;
+#[cfg(test)]
 mod login;
 #[cfg(test)]
 mod million_heads;
@@ -45,6 +47,8 @@ mod million_heads;
 mod ops;
 #[cfg(test)]
 mod panics;
+#[cfg(test)]
+mod path_prefixes;
 #[cfg(test)]
 mod plain_listener;
 #[cfg(test)]

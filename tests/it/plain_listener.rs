@@ -280,6 +280,9 @@ async fn its_requests_leave_lines_and_its_connections_are_counted() {
         .run();
     let front = Front { idp, vestibule };
     let sample = "vestibule_connections_open{listener=\"plain\"}";
+    let text = front.vestibule.metrics();
+    assert!(text.contains(&format!("{sample} 0")), "from the start");
+    assert!(!text.contains("{listener=\"http\"}"), "there is none");
     let mut stream = connect(&front).await;
     let fields = format!("{HTTPS}X-Forwarded-For: 192.0.2.5\r\n");
     let asked = request(&front, "GET /open/page", &fields).replace("Connection: close\r\n", "");

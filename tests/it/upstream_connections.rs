@@ -89,12 +89,13 @@ async fn an_offer_that_is_not_passed_on_is_told_once_and_says_what_to_do() {
         .route("files", HOST, rules, &app)
         .entra(&idp)
         .main("[log]\naccess = \"json\"")
-        .variable("VESTIBULE_LISTEN__WORKERS", "1")
+        .variable("VESTIBULE_LISTEN__WORKERS", "3")
         .variable("RUST_LOG", "warn");
     let process = process::serve(built).await;
     let port = process.built().port();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    for _ in 0..3 {
+    // Enough that more than one thread has its share.
+    for _ in 0..12 {
         let raw = raw_tls(address, HOST, process.built().pki());
         let head = format!("GET / HTTP/1.1\r\nHost: {HOST}:{port}\r\nConnection: close\r\n\r\n");
         let came = raw.say(head).await;

@@ -6,6 +6,7 @@ mod changes;
 mod front_door;
 mod layers;
 mod plain;
+mod prefixes;
 mod remedies;
 
 use std::{fs, path::Path, time::Duration};

@@ -4,15 +4,15 @@
 //! for a process that another has followed already: both would bring back what has ended since.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, TryLockError},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
 use thiserror::Error;
 
-use crate::secret::Secret;
+use crate::{key_ring::new_file, secret::Secret};
 
 const SNAPSHOT: &str = "sessions.sealed";
 const UNFINISHED: &str = "sessions.sealed.new";
@@ -171,16 +171,6 @@ impl Folder {
         fs::rename(beside, path)?;
         Ok(user)
     }
-}
-
-/// A file that was not there, and that nobody else may open.
-fn new_file(path: &Path) -> io::Result<File> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600).open(path)
 }
 
 #[cfg(test)]

@@ -202,3 +202,90 @@ proptest! {
         let _ = rewritten(&[("set-cookie", &line), ("clear-site-data", &line), ("connection", &line)], true);
     }
 }
+
+fn at_the_client(
+    adjust: impl FnOnce(&mut crate::config::route::Route),
+    fields: &[(&str, &str)],
+) -> HeaderMap {
+    let mut route = route(80);
+    adjust(&mut route);
+    let facts = AnswerFacts {
+        session_decided: true,
+        hsts: None,
+    };
+    let mut headers = headers(fields);
+    for_client(&mut headers, &RouteTarget::new(&route).unwrap(), facts);
+    headers
+}
+
+#[test]
+fn an_app_that_calls_itself_what_people_call_it_is_not_touched() {
+    // The very bytes: nothing was written anew.
+    let target = RouteTarget::new(&route(8080)).unwrap();
+    let facts = AnswerFacts {
+        session_decided: true,
+        hsts: None,
+    };
+    let mut headers = headers(&[
+        ("Location", "https://wiki.example.com:8443/page?x#y"),
+        ("Content-Location", "/page"),
+        ("Refresh", "5; url=https://wiki.example.com:8443/page"),
+        ("Set-Cookie", "a=1; Domain=wiki.example.com; Path=/; Secure"),
+        ("Set-Cookie", "b=2; Path=/x"),
+    ]);
+    let places = |headers: &HeaderMap| {
+        let names = ["location", "content-location", "refresh", "set-cookie"];
+        let lines = names.iter().flat_map(|name| headers.get_all(*name));
+        lines.map(|it| it.as_bytes().as_ptr()).collect::<Vec<_>>()
+    };
+    let (before, room) = (places(&headers), headers.capacity());
+    for_client(&mut headers, &target, facts);
+    assert_eq!(places(&headers), before);
+    assert_eq!(before.len(), 5);
+    assert_eq!(headers.capacity(), room);
+}
+
+#[test]
+fn an_app_that_calls_itself_by_its_own_address_is_shown_by_the_public_one() {
+    // S-029, S-232
+    use crate::config::route::HostHeader;
+    let fields = [
+        ("Location", "http://127.0.0.1/x"),
+        ("Content-Location", "https://inner.test/x"),
+        ("Set-Cookie", "a=1; Domain=inner.test; Path=/"),
+        ("Set-Cookie", "__Host-vestibule=evil; Path=/"),
+    ];
+    let after = at_the_client(
+        |route| route.upstream.host = HostHeader::Literal("inner.test".to_owned()),
+        &fields,
+    );
+    let public = "https://wiki.example.com:8443/x";
+    assert_eq!(all(&after, "location"), public);
+    assert_eq!(all(&after, "content-location"), public);
+    assert_eq!(all(&after, "set-cookie"), "a=1; Path=/");
+    let after = at_the_client(|_| (), &fields);
+    assert_eq!(all(&after, "location"), public);
+    assert_eq!(all(&after, "content-location"), "https://inner.test/x");
+    assert_eq!(all(&after, "set-cookie"), "a=1; Domain=inner.test; Path=/");
+}
+
+#[test]
+fn what_was_stripped_is_put_back() {
+    let after = at_the_client(
+        |route| {
+            route.from.prefix = "/app".to_owned();
+            route.upstream.strip_prefix = "/app".to_owned();
+        },
+        &[
+            ("Location", "/x"),
+            ("Content-Location", "http://127.0.0.1/x"),
+            ("Refresh", "1;url=/app/x"),
+            ("Set-Cookie", "a=1; Path=/"),
+        ],
+    );
+    assert_eq!(all(&after, "location"), "/app/x");
+    let content = "https://wiki.example.com:8443/app/x";
+    assert_eq!(all(&after, "content-location"), content);
+    assert_eq!(all(&after, "refresh"), "1;url=/app/x");
+    assert_eq!(all(&after, "set-cookie"), "a=1; Path=/app");
+}

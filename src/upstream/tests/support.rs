@@ -79,6 +79,8 @@ pub(super) fn route(port: u16) -> Route {
         },
         upstream: UpstreamRules {
             host: HostHeader::Preserve,
+            strip_prefix: String::new(),
+            add_prefix: String::new(),
             timeout: Duration::from_secs(5),
         },
         help: Help::default(),

@@ -121,6 +121,11 @@ async fn the_stream_of_a_person_who_is_no_longer_allowed_ends_and_no_other() {
         goes_on(&house, &mut anns).await;
         rules(&house, &app, ONLY_BOB).await;
         ends(&house, &mut anns).await;
+        let sample = "vestibule_answers_cut_total{route=\"stream\",reason=\"no_longer_allowed\"} 1";
+        eventually("it is said why", || {
+            house.vestibule.metrics().contains(sample)
+        })
+        .await;
         goes_on(&house, &mut bobs).await;
         // Allowed again is not begun again.
         rules(&house, &app, FOR_ALL).await;
