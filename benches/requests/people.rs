@@ -62,14 +62,15 @@ pub(crate) fn session(
 ) -> Session {
     let identity = person(number);
     let now = clock.now();
+    let sign_in = SignIn {
+        standing,
+        sid: identity.sid().cloned(),
+        at: now.wall,
+    };
     Session::new(
         token.key(),
-        identity.clone(),
-        SignIn {
-            standing,
-            sid: identity.sid().cloned(),
-            at: now.wall,
-        },
+        identity,
+        sign_in,
         authority(),
         RouteId(ROUTE.to_owned()),
         now.deadline_after(Duration::from_hours(24)),
