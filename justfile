@@ -35,3 +35,7 @@ million-heads:
 # the long form of tests/it/restart/socket.rs
 restarts:
     VESTIBULE_RESTARTS=100 cargo test --profile ci --locked --test it restarts_under_load -- --nocapture
+
+# what each request costs, in time and in allocations
+bench topic="":
+    cargo bench --profile dist --locked --bench requests -- {{topic}}

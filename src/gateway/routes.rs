@@ -100,6 +100,13 @@ impl RouteTable {
         })
     }
 
+    /// The id of the route that decides about a path at an authority, if one does.
+    #[must_use]
+    pub fn route_at(&self, authority: &Authority, path: &str) -> Option<&RouteId> {
+        let site = self.site(&authority.host, authority.port)?;
+        Some(&site.route(path)?.route.id)
+    }
+
     /// The site of a host in lower case, with the port that the request names.
     pub(super) fn site(&self, host: &str, port: u16) -> Option<&Site> {
         self.sites
