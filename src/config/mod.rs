@@ -21,6 +21,7 @@ mod load_tests;
 mod near;
 mod near_variables;
 mod network;
+mod origin;
 mod path_pattern;
 pub mod plain_path;
 pub mod provider;

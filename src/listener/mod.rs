@@ -26,6 +26,7 @@ mod patience;
 mod per_address;
 pub mod proxy_protocol;
 mod refusal;
+mod rewound;
 pub mod room;
 mod round;
 mod serves;
@@ -34,6 +35,7 @@ mod stopwatch;
 pub mod stream;
 mod stream_service;
 mod stream_tasks;
+mod switched;
 pub mod tls;
 mod write_stall;
 

@@ -9,6 +9,7 @@
 //! - [`removal`], [`headers`], [`cookies`], [`identity_header`], `trace`: the request's fields
 //! - [`answer_headers`]: the answer's fields
 //! - [`client`], `pool`, [`seats`]: connections to the app, and how many; [`body`]: what streams over them
+//! - [`websocket`], [`tunnel`]: a client and an app that switch to another protocol, and what then flows
 //! - [`error`]: what can go wrong, and whose fault it is
 
 pub mod answer_headers;
@@ -24,9 +25,12 @@ pub mod identity_header;
 pub mod lease;
 mod pool;
 pub mod removal;
+mod seated;
 pub mod seats;
 pub mod target;
 mod trace;
+pub mod tunnel;
+pub mod websocket;
 
 #[cfg(test)]
 mod tests;
@@ -42,4 +46,5 @@ pub use self::{
     removal::RemovalList,
     seats::{Caller, Seats},
     target::{RouteTarget, TargetError},
+    tunnel::{Tunnel, TunnelEnd},
 };

@@ -10,6 +10,7 @@ use std::{
 const LEAVES: &[&str] = &[
     "clock",
     "config",
+    "handover",
     "head_guard",
     "identity",
     "key_ring",
