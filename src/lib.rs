@@ -29,6 +29,8 @@
 //!     -> authenticate -> judged (authorize, identity_header) ------+
 //!     -> passing_on -> upstream/forward: removal, headers, identity last -> seats -> client -> app
 //! and back: head_guard -> answer_headers -> body, with the record -> connection -> client
+//! a WebSocket: passing_on -> websocket -> upstream/websocket -> 101 -> handover, with the record
+//!     -> connection, parted from hyper -> upstream/tunnel, for as long as it would be let in anew
 //! its end, whichever it is: record -> count and access line
 //! ```
 //!
@@ -51,7 +53,7 @@
 //! | [`session`] | who is in, until when | leaves only |
 //! | [`upstream`] | speaking to the app; which headers cross | leaves only |
 //! | [`pages`] | what people see of us | leaves only |
-//! | [`config`], [`cookie_pairs`], [`head_guard`], [`identity`], [`key_ring`], [`clock`], [`secret`], [`telemetry`], [`peer`], [`reserved`] | leaves | one another at most |
+//! | [`config`], [`cookie_pairs`], [`handover`], [`head_guard`], [`identity`], [`key_ring`], [`clock`], [`secret`], [`telemetry`], [`peer`], [`reserved`] | leaves | one another at most |
 //!
 //! A test (`tests/it/layering.rs`) keeps that table true.
 
@@ -63,6 +65,7 @@ pub mod cookie_pairs;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod gateway;
+pub mod handover;
 pub mod head_guard;
 pub mod identity;
 pub mod key_ring;

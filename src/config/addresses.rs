@@ -144,7 +144,7 @@ fn without_scheme<'a>(text: &'a str, scheme: &str) -> Option<&'a str> {
 }
 
 /// The canonical host and the port of `host[:port]`.
-fn host_and_port(authority: &str) -> Result<(String, Option<u16>), String> {
+pub(super) fn host_and_port(authority: &str) -> Result<(String, Option<u16>), String> {
     if authority.contains('@') {
         return Err("holds a user name".to_owned());
     }

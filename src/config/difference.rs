@@ -98,6 +98,7 @@ fn route(old: &Route, new: &Route) -> Vec<&'static str> {
         guests,
         public,
         bearer,
+        origins,
         browser,
         identity:
             IdentityRules {
@@ -125,6 +126,7 @@ fn route(old: &Route, new: &Route) -> Vec<&'static str> {
         ("guests", *guests == old.guests),
         ("public", *public == old.public),
         ("bearer", *bearer == old.bearer),
+        ("origins", *origins == old.origins),
         ("unauthenticated.browser", *browser == old.browser),
         (
             "identity.user_claims",

@@ -21,6 +21,7 @@ mod load_tests;
 mod near;
 mod near_variables;
 mod network;
+mod origin;
 mod path_pattern;
 mod path_prefix;
 pub mod plain_address;

@@ -35,6 +35,8 @@ pub struct Route {
     pub public: Vec<PublicRule>,
     /// Which access tokens let programs in.
     pub bearer: Option<Bearer>,
+    /// Whose pages may open a WebSocket here, beside its own.
+    pub origins: Vec<AllowedOrigin>,
     /// What a page view without a session gets.
     pub browser: BrowserAnswer,
     /// What the app is told about the person.
@@ -135,6 +137,26 @@ pub enum PathPattern {
     Below(String),
     /// This path alone.
     Exact(String),
+}
+
+/// Whose pages may open a WebSocket.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum AllowedOrigin {
+    /// Those of this origin, as browsers write it.
+    Exact(String),
+    /// Clients that are no browsers, and send no `Origin`.
+    None,
+}
+
+impl AllowedOrigin {
+    /// The origin, if it is one.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Exact(origin) => Some(origin),
+            Self::None => None,
+        }
+    }
 }
 
 /// What a page view without a session gets.

@@ -129,6 +129,7 @@ impl One<'_> {
             guests: raw.guests.unwrap_or_default(),
             public,
             bearer,
+            origins: raw.origins.into_iter().map(|Of(origin)| origin).collect(),
             browser: raw.unauthenticated.browser.unwrap_or_default(),
             identity,
             upstream: UpstreamRules {

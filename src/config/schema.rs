@@ -27,8 +27,8 @@ use super::{
     path_prefix::PathPrefix,
     provider_addresses::{Endpoint, Guid, Issuer, Tenant},
     route::{
-        BrowserAnswer, Encoding, From as PublicAddress, Guests, HostHeader, PathPattern,
-        UpstreamAddress,
+        AllowedOrigin, BrowserAnswer, Encoding, From as PublicAddress, Guests, HostHeader,
+        PathPattern, UpstreamAddress,
     },
     template::{HeaderText, TemplateText},
     values::{Algorithm, FilePath, Line, Name, Of, Word},
@@ -202,6 +202,9 @@ pub(super) struct RawRoute {
     pub(super) public: Vec<RawPublic>,
     /// Which access tokens let programs in, with `Authorization: Bearer`. Default: none.
     pub(super) bearer: Option<RawBearer>,
+    /// Whose pages may open a WebSocket here, beside the route's own: origins, or `"none"` for clients
+    /// that send no `Origin`. Default: nobody's.
+    pub(super) origins: Vec<Of<AllowedOrigin>>,
     /// The provider whose word counts, by name. Required when several are configured.
     pub(super) idp: Option<Of<Name>>,
     /// What somebody without a session gets.

@@ -23,7 +23,7 @@ use super::{
     path_prefix::PathPrefix,
     plain_address::PlainAddress,
     provider_addresses::{Endpoint, Guid, Issuer, Tenant},
-    route::{From as PublicAddress, HostHeader, PathPattern, UpstreamAddress},
+    route::{AllowedOrigin, From as PublicAddress, HostHeader, PathPattern, UpstreamAddress},
     size::{Size, SizeOrOff},
     template::{HeaderText, IdentityHeaderName, TemplateText},
 };
@@ -119,6 +119,7 @@ const fn entry_of<F: Format>() -> Entry {
 
 const FORMATS: &[Entry] = &[
     entry_of::<Algorithm>(),
+    entry_of::<AllowedOrigin>(),
     entry_of::<Domain>(),
     entry_of::<Duration>(),
     entry_of::<Endpoint>(),

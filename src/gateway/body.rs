@@ -13,12 +13,13 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 
 use super::record::Record;
-use crate::upstream::{AnswerBody, error::BodyError};
+use crate::upstream::{AnswerBody, Tunnel, error::BodyError};
 
 /// The body of an answer, with the record of its request: when it is dropped, the exchange is over.
 pub struct GatewayBody {
     source: Source,
-    record: Record,
+    /// Nothing if it went elsewhere, with the connection.
+    record: Option<Record>,
 }
 
 /// Where the bytes of an answer come from.
@@ -27,19 +28,32 @@ pub(super) enum Source {
     Answer(AnswerBody),
     /// A page of ours.
     Own(Full<Bytes>),
+    /// Nowhere: there is none. The app has switched protocols, and this is the way to it.
+    Switched(Box<Tunnel>),
 }
 
 impl GatewayBody {
     pub(super) fn new(source: Source, record: Record) -> Self {
+        let record = Some(record);
         Self { source, record }
+    }
+
+    /// The body of an answer that has none, and of which somebody else keeps the record.
+    pub(super) fn none() -> Self {
+        Self {
+            source: Source::Own(Full::default()),
+            record: None,
+        }
     }
 }
 
 impl Drop for GatewayBody {
     fn drop(&mut self) {
         // Whoever knows that nothing more comes need not have asked for it.
-        if self.source.is_end_stream() {
-            self.record.whole();
+        if let Some(record) = &mut self.record
+            && self.source.is_end_stream()
+        {
+            record.whole();
         }
     }
 }
@@ -70,6 +84,9 @@ impl Body for GatewayBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Self { source, record } = self.get_mut();
         let polled = source.poll_frame(context);
+        let Some(record) = record else {
+            return polled;
+        };
         match &polled {
             Poll::Pending => {}
             Poll::Ready(None) => record.whole(),
@@ -88,6 +105,7 @@ impl Body for GatewayBody {
         match &self.source {
             Source::Answer(body) => body.size_hint(),
             Source::Own(body) => body.size_hint(),
+            Source::Switched(_) => SizeHint::with_exact(0),
         }
     }
 }
@@ -102,6 +120,7 @@ impl Source {
             Self::Own(body) => Pin::new(body)
                 .poll_frame(context)
                 .map_err(|never| match never {}),
+            Self::Switched(_) => Poll::Ready(None),
         }
     }
 
@@ -109,6 +128,7 @@ impl Source {
         match self {
             Self::Answer(body) => body.is_end_stream(),
             Self::Own(body) => body.is_end_stream(),
+            Self::Switched(_) => true,
         }
     }
 }

@@ -46,11 +46,17 @@ pub(super) enum Refusal {
     Target,
     /// A target longer than we take.
     TargetLength,
+    /// A handshake of a WebSocket that is none.
+    WebSocketHandshake,
+    /// A WebSocket for a page of another origin.
+    WebSocketOrigin,
+    /// A WebSocket of another version than there is.
+    WebSocketVersion,
 }
 
 impl Refusal {
     /// All of them.
-    pub(super) const ALL: [Self; 18] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::AmbiguousLength,
         Self::Body,
         Self::Coding,
@@ -69,6 +75,9 @@ impl Refusal {
         Self::Scheme,
         Self::Target,
         Self::TargetLength,
+        Self::WebSocketHandshake,
+        Self::WebSocketOrigin,
+        Self::WebSocketVersion,
     ];
 
     pub(super) fn status(self) -> StatusCode {
@@ -84,12 +93,15 @@ impl Refusal {
             | Self::HostsDiffer
             | Self::MethodMalformed
             | Self::Scheme
-            | Self::Target => StatusCode::BAD_REQUEST,
+            | Self::Target
+            | Self::WebSocketHandshake => StatusCode::BAD_REQUEST,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::FrontUntrusted => StatusCode::FORBIDDEN,
             Self::HostNotOfConnection | Self::HostUnknown => StatusCode::MISDIRECTED_REQUEST,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TargetLength => StatusCode::URI_TOO_LONG,
+            Self::WebSocketOrigin => StatusCode::FORBIDDEN,
+            Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
         }
     }
 
@@ -115,6 +127,9 @@ impl Refusal {
             Self::Scheme => "unknown_scheme",
             Self::Target => HeadFault::MalformedTarget.reason(),
             Self::TargetLength => HeadFault::TargetTooLong.reason(),
+            Self::WebSocketHandshake => "malformed_handshake",
+            Self::WebSocketOrigin => "foreign_origin",
+            Self::WebSocketVersion => "websocket_version",
         }
     }
 }

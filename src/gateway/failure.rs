@@ -13,6 +13,7 @@ use super::{
     handle::{Outcome, Seen, Worker},
     record::Record,
     routes::RouteEntry,
+    websocket,
 };
 use crate::{
     head_guard::HeadFault,
@@ -185,6 +186,10 @@ impl Worker {
             let said = (error.reason(), error.detail());
             pages::tell_as(status, &error.notice(entry), wants_page, said, &page)
         };
+        let mut response = response;
+        if let GatewayError::Refused(Refusal::WebSocketVersion) = error {
+            websocket::offer(response.headers_mut(), context.peer.transport);
+        }
         let answer = Answer {
             response,
             decision: error.decision(),

@@ -31,7 +31,7 @@ use super::{
     record::Record,
     redirect_to_https::{self, RedirectToHttps},
     routes::{RouteEntry, RouteTable, Site},
-    target,
+    target, websocket,
 };
 use crate::{
     clock::Clock,
@@ -42,7 +42,7 @@ use crate::{
     reserved::is_own_path,
     session::SessionStore,
     telemetry::{AccessWriter, Decision, Metrics, Seldom, SharedMetrics},
-    upstream::{AnswerBody, Seats, UpstreamClient},
+    upstream::{Seats, UpstreamClient},
 };
 
 /// What all threads share.
@@ -227,7 +227,11 @@ impl Worker {
         } else {
             record.answered(decision, reason, response.status());
         }
-        response.map(|source| GatewayBody::new(source, record))
+        let (parts, source) = response.into_parts();
+        if let Source::Switched(tunnel) = source {
+            return websocket::hand_over(parts, *tunnel, record, &self.gateway.metrics);
+        }
+        Response::from_parts(parts, GatewayBody::new(source, record))
     }
 
     /// The steps, in order.
@@ -248,6 +252,7 @@ impl Worker {
         target::check(&parts, context.house().limits.target_bytes)?;
         let path = parts.uri.path();
         if is_own_path(path) {
+            websocket::check_own(&parts)?;
             let answer = self.answer_own(context, table, site, &parts, body).await?;
             return Ok(Outcome::own(answer, context.house()));
         }
@@ -371,12 +376,12 @@ impl Outcome {
     }
 
     pub(super) fn forwarded(
-        answer: Response<AnswerBody>,
+        answer: Response<Source>,
         decision: Decision,
         reason: &'static str,
     ) -> Self {
         Self {
-            response: answer.map(Source::Answer),
+            response: answer,
             decision,
             reason,
         }
@@ -390,7 +395,8 @@ impl Service<Request<Incoming>> for ConnectionService {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let worker = Arc::clone(&self.worker);
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        websocket::unfold(&mut parts);
         // Loaded once: whatever is swapped meanwhile, this request goes by one configuration.
         let table = worker.gateway.table.load_full();
         let client = self

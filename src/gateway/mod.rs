@@ -24,6 +24,7 @@ mod redirect_to_https;
 mod refused_head;
 mod routes;
 mod target;
+mod websocket;
 
 pub use self::{
     body::GatewayBody,

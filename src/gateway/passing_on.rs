@@ -8,15 +8,17 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 
 use super::{
+    body::Source,
     context::RequestContext,
     error::GatewayError,
     handle::Worker,
     lease::{Grant, Sender},
     routes::{RouteEntry, RouteTable},
+    websocket,
 };
 use crate::upstream::{
-    AnswerBody, BodyLimits, BytesPerSecond, Caller, Forwarding, Lease, RenderedIdentity,
-    UpstreamError, answer_headers::AnswerFacts, forward, headers::RequestFacts,
+    BodyLimits, BytesPerSecond, Caller, Forwarding, Lease, RenderedIdentity, UpstreamError,
+    answer_headers::AnswerFacts, forward, headers::RequestFacts,
 };
 
 /// How slowly somebody who is not signed in may send a body. Whoever is signed in may be as slow as
@@ -32,7 +34,8 @@ impl Worker {
         entry: &Arc<RouteEntry>,
         sender: Option<(&RenderedIdentity, Sender)>,
         request: Request<Incoming>,
-    ) -> Result<Response<AnswerBody>, GatewayError> {
+    ) -> Result<Response<Source>, GatewayError> {
+        let handshake = websocket::asked(&request, entry)?;
         let (clock, limits) = (self.clock(), &context.house().limits);
         let (identity, sender) = match sender {
             Some((identity, sender)) => (Some(identity), sender),
@@ -69,9 +72,18 @@ impl Worker {
                 hsts: context.house().hsts.as_ref(),
             },
         };
+        if let Some(handshake) = handshake {
+            // On the heap, so that no other request has room for it.
+            let opening = Box::pin(handshake.pass_on(request, forwarding));
+            return tokio::select! {
+                biased;
+                answer = opening => Ok(answer?),
+                () = grant.over() => Err(UpstreamError::of_end(grant.end()).into()),
+            };
+        }
         tokio::select! {
             biased;
-            answer = forward(request, forwarding) => Ok(answer?),
+            answer = forward(request, forwarding) => Ok(answer?.map(Source::Answer)),
             () = grant.over() => Err(UpstreamError::of_end(grant.end()).into()),
         }
     }

@@ -19,7 +19,7 @@ use crate::{
     clock::Moment,
     peer::Transport,
     telemetry::{AccessRecord, Decision, Ended, chain},
-    upstream::{Blame, error::BodyError},
+    upstream::{Blame, TunnelEnd, error::BodyError},
 };
 
 /// What stands for the status where there was nobody left to answer: nginx made it customary.
@@ -151,6 +151,17 @@ impl Record {
                 error,
                 "an answer was not passed on whole"
             );
+        }
+    }
+
+    /// What the app had switched to has come to its end.
+    pub(super) fn tunnel_ended(&mut self, end: TunnelEnd) {
+        match end {
+            TunnelEnd::AppLeft(error) => self.broken_off(&BodyError::Switched(error)),
+            // As every exchange whose end nobody tells of.
+            TunnelEnd::ClientLeft => {}
+            TunnelEnd::LeaseOver(end) => self.broken_off(&end.into()),
+            TunnelEnd::Whole => self.whole(),
         }
     }
 

@@ -116,7 +116,7 @@ fn complete(response: Response<Source>, method: Option<&str>) -> Response<Bytes>
     // Nothing of ours is ever waited for.
     let collected = match body {
         Source::Own(body) => body.collect().now_or_never(),
-        Source::Answer(_) => None,
+        Source::Answer(_) | Source::Switched(_) => None,
     };
     let bytes = match collected {
         Some(Ok(collected)) => collected.to_bytes(),

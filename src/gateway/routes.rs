@@ -57,6 +57,8 @@ pub(super) struct RouteEntry {
     pub(super) route: Route,
     /// Host and port as people type them.
     pub(super) host: String,
+    /// The origin of its own pages, as browsers write it.
+    pub(super) origin: String,
     /// Its prefix as the least particular app would read it.
     reading: String,
     /// How people call the provider.
@@ -228,6 +230,7 @@ impl RouteEntry {
         };
         Ok(Self {
             route: route.clone(),
+            origin: format!("https://{host}"),
             host,
             reading: loosest_reading(&route.from.prefix),
             provider_title,

@@ -1,6 +1,7 @@
 //! The field lines of a head or of trailers, up to the empty line (RFC 9112 5, 6.1, 6.2).
 //!
-//! Compares names with the two that frame a body as it goes along, and keeps nothing of the others.
+//! Compares names with the two that frame a body, and the one that asks for another protocol, as it goes
+//! along, and keeps nothing of the others.
 
 use super::{
     HeadFault,
@@ -41,6 +42,8 @@ pub(super) struct Fields {
     /// How many more fields may come.
     room: usize,
     pub(super) framing: Framing,
+    /// Whether there is an `Upgrade` among them.
+    pub(super) asks_to_switch: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +60,7 @@ enum Place {
 #[derive(Clone, Copy, Debug)]
 enum Name {
     Any,
-    /// So many bytes are those of a name that frames a body.
+    /// So many bytes are those of a name that matters.
     Perhaps(Known, usize),
 }
 
@@ -65,6 +68,7 @@ enum Name {
 enum Known {
     ContentLength,
     TransferEncoding,
+    Upgrade,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -81,6 +85,7 @@ impl Fields {
             section,
             room: most,
             framing: Framing::default(),
+            asks_to_switch: false,
         }
     }
 
@@ -144,6 +149,7 @@ impl Fields {
         self.place = Place::Name(match byte {
             b'C' | b'c' => Name::Perhaps(Known::ContentLength, 1),
             b'T' | b't' => Name::Perhaps(Known::TransferEncoding, 1),
+            b'U' | b'u' => Name::Perhaps(Known::Upgrade, 1),
             _ => Name::Any,
         });
         Ok(1)
@@ -164,9 +170,13 @@ impl Fields {
     }
 
     /// What follows the colon behind a name, if it may stand here.
-    fn value_of(&self, name: Name) -> Result<Place, Offence> {
+    fn value_of(&mut self, name: Name) -> Result<Place, Offence> {
         let fault = match (name.known(), self.section) {
             (None, _) => return Ok(Place::Value),
+            (Some(Known::Upgrade), section) => {
+                self.asks_to_switch |= section != Section::Trailers;
+                return Ok(Place::Value);
+            }
             (Some(_), Section::Trailers) => HeadFault::Chunk,
             (Some(_), _) if self.framing.length.is_some() => HeadFault::AmbiguousLength,
             (Some(Known::ContentLength), _) if self.framing.is_chunked => {
@@ -276,7 +286,7 @@ impl Name {
 }
 
 impl Known {
-    const ALL: [Self; 2] = [Self::ContentLength, Self::TransferEncoding];
+    const ALL: [Self; 3] = [Self::ContentLength, Self::TransferEncoding, Self::Upgrade];
 
     /// Whether one of these names has so many bytes.
     fn may_be_of_length(bytes: usize) -> bool {
@@ -287,6 +297,7 @@ impl Known {
         match self {
             Self::ContentLength => b"content-length",
             Self::TransferEncoding => b"transfer-encoding",
+            Self::Upgrade => b"upgrade",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    mem::MaybeUninit,
     pin::Pin,
     sync::{
         Arc, OnceLock,
@@ -10,6 +11,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::task::AtomicWaker;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::Notify,
@@ -28,6 +31,12 @@ pub struct HeadLimits {
     pub target_bytes: usize,
 }
 
+/// Most bytes that are kept behind a request for another protocol until it is answered.
+const MOST_HELD: usize = 16 * 1024;
+
+/// Most bytes that are read at once to be kept.
+const HELD_AT_ONCE: usize = 2 * 1024;
+
 /// A connection whose messages are looked at on their way in.
 #[derive(Debug)]
 pub struct HeadGuard<I> {
@@ -35,6 +44,8 @@ pub struct HeadGuard<I> {
     messages: Messages,
     side: Side,
     watch: Watch,
+    /// Read already, and not looked at: what it is depends on the answer to what came before.
+    held: BytesMut,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +71,13 @@ struct State {
     /// Tells of a fault in a head.
     told: Notify,
     heads: AtomicU64,
+    /// How many requests have been answered by more of the same protocol.
+    answered: AtomicU64,
+    /// Whoever reads on once a request is answered.
+    answering: AtomicWaker,
     is_between: AtomicBool,
+    /// Whether what follows is of no protocol before a request is answered.
+    stands_open: AtomicBool,
     next_answer: AtomicU8,
 }
 
@@ -77,6 +94,10 @@ impl<I> HeadGuard<I> {
     /// After a fault in a head nothing more is read: the reader stays pending, [`Watch::fault`] says
     /// why, and whoever serves the connection answers it once what came before is answered. After a
     /// fault in a body reads fail with `InvalidData`.
+    ///
+    /// Behind a request with an `Upgrade` nothing is let through before it is answered: what comes is
+    /// the next request after [`Watch::answered`], and of another protocol after
+    /// [`HeadGuard::into_parts`].
     #[must_use]
     pub fn of_requests(io: I, limits: HeadLimits) -> Self {
         Self::new(io, Messages::requests(limits), Side::Requests)
@@ -105,6 +126,7 @@ impl<I> HeadGuard<I> {
             messages,
             side,
             watch: Watch(Arc::new(State::default())),
+            held: BytesMut::new(),
         }
     }
 
@@ -118,6 +140,12 @@ impl<I> HeadGuard<I> {
     #[must_use]
     pub fn into_inner(self) -> I {
         self.io
+    }
+
+    /// The connection, and what was read of it that nobody has looked at.
+    #[must_use]
+    pub fn into_parts(self) -> (I, Bytes) {
+        (self.io, self.held.freeze())
     }
 }
 
@@ -134,14 +162,49 @@ impl<I> HeadGuard<I> {
         }
         let passed = self.messages.scan(bytes);
         state.heads.store(self.messages.heads(), Ordering::Release);
-        let is_between = self.messages.is_between();
-        state.is_between.store(is_between, Ordering::Release);
         if let Some(fault) = self.messages.fault() {
             // Whoever looks has set it before, or nobody has: both are this fault.
             let _ = state.fault.set(fault);
             state.told.notify_waiters();
         }
         passed
+    }
+
+    /// Says whether a message is under way, or may be.
+    fn note_place(&self) {
+        let is_between = self.messages.is_between() && self.held.is_empty();
+        let state = &self.watch.0;
+        state.is_between.store(is_between, Ordering::Release);
+        let stands_open = self.messages.stands_open();
+        state.stands_open.store(stands_open, Ordering::Release);
+    }
+
+    /// Whether a request that asked for another protocol still waits for its answer.
+    fn is_unanswered(&self, context: &Context<'_>) -> bool {
+        let state = &self.watch.0;
+        let is_answered = || state.answered.load(Ordering::Acquire) >= self.messages.heads();
+        if is_answered() {
+            return false;
+        }
+        // Before the second look: an answer in between is not missed.
+        state.answering.register(context.waker());
+        !is_answered()
+    }
+
+    /// Lets through what was kept, as far as there is room and it may pass.
+    fn pass_held(&mut self, buffer: &mut ReadBuf<'_>) {
+        let most = self.held.len().min(buffer.remaining());
+        let mut held = std::mem::take(&mut self.held);
+        let piece = held.get(..most).unwrap_or_default();
+        let passed = self.look(piece);
+        buffer.put_slice(piece.get(..passed).unwrap_or_default());
+        held.advance(if self.messages.stands_open() {
+            passed
+        } else {
+            most
+        });
+        self.held = held;
+        self.note_place();
     }
 
     /// What a reader gets instead of bytes.
@@ -163,7 +226,30 @@ impl<I> HeadGuard<I> {
     }
 }
 
+impl<I: AsyncRead + Unpin> HeadGuard<I> {
+    /// Keeps what comes. Ready only at the end of the connection, or when reading fails.
+    fn hold(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.held.len() < MOST_HELD {
+            let mut room = [const { MaybeUninit::uninit() }; HELD_AT_ONCE];
+            let mut buffer = ReadBuf::uninit(&mut room);
+            ready!(Pin::new(&mut self.io).poll_read(context, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            self.held.extend_from_slice(buffer.filled());
+            self.note_place();
+        }
+        Poll::Pending
+    }
+}
+
 impl Watch {
+    /// One more request was answered, and what follows it is of the same protocol.
+    pub fn answered(&self) {
+        self.0.answered.fetch_add(1, Ordering::AcqRel);
+        self.0.answering.wake();
+    }
+
     /// The fault that ended the reading, if there is one.
     #[must_use]
     pub fn fault(&self) -> Option<HeadFault> {
@@ -185,6 +271,12 @@ impl Watch {
     #[must_use]
     pub fn heads(&self) -> u64 {
         self.0.heads.load(Ordering::Acquire)
+    }
+
+    /// Whether the last request has asked for another protocol and is not answered yet.
+    #[must_use]
+    pub fn may_switch(&self) -> bool {
+        self.0.stands_open.load(Ordering::Acquire)
     }
 
     /// Whether the last message has come to its end and not a byte of the next has come.
@@ -229,7 +321,10 @@ impl Default for State {
             fault: OnceLock::new(),
             told: Notify::new(),
             heads: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+            answering: AtomicWaker::new(),
             is_between: AtomicBool::new(true),
+            stands_open: AtomicBool::new(false),
             next_answer: AtomicU8::new(NO_ANSWER),
         }
     }
@@ -246,13 +341,32 @@ impl<I: AsyncRead + Unpin> AsyncRead for HeadGuard<I> {
             if let Some(fault) = this.messages.fault() {
                 return this.refused(fault);
             }
+            if this.messages.stands_open() {
+                if this.is_unanswered(context) {
+                    return this.hold(context);
+                }
+                this.messages.go_on();
+                this.note_place();
+            }
             let before = buffer.filled().len();
+            if !this.held.is_empty() && buffer.remaining() > 0 {
+                this.pass_held(buffer);
+                if buffer.filled().len() > before {
+                    return Poll::Ready(Ok(()));
+                }
+                continue;
+            }
             ready!(Pin::new(&mut this.io).poll_read(context, buffer))?;
             let came = buffer.filled().get(before..).unwrap_or_default();
             if came.is_empty() {
                 return Poll::Ready(Ok(()));
             }
             let passed = this.look(came);
+            if this.messages.stands_open() {
+                this.held
+                    .extend_from_slice(came.get(passed..).unwrap_or_default());
+            }
+            this.note_place();
             buffer.set_filled(before + passed);
             // Nothing at all would look like the connection's end.
             if passed > 0 {

@@ -57,6 +57,12 @@ impl Head {
         &self.start
     }
 
+    /// Whether it asks for another protocol behind its message (RFC 9110 7.8).
+    pub(super) fn asks_to_switch(&self) -> bool {
+        let asks = |fields: &Fields| fields.asks_to_switch;
+        self.start.is_http_11 && self.fields.as_ref().is_some_and(asks)
+    }
+
     pub(super) fn framing(&self) -> Framing {
         self.fields
             .as_ref()

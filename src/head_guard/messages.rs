@@ -28,8 +28,19 @@ pub(super) struct Messages {
 
 #[derive(Debug)]
 enum Side {
-    Requests,
+    Requests(Switch),
     Answers(Option<Awaited>),
+}
+
+/// Whether what comes may be of another protocol.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Switch {
+    /// The newest request has not asked for one.
+    No,
+    /// It has, and is still under way.
+    Asked,
+    /// It has come to its end: what follows is of no protocol before it is answered.
+    Open,
 }
 
 /// An answer that somebody waits for.
@@ -59,7 +70,7 @@ enum EmptyLine {
 
 impl Messages {
     pub(super) fn requests(limits: HeadLimits) -> Self {
-        Self::new(limits, Side::Requests)
+        Self::new(limits, Side::Requests(Switch::No))
     }
 
     pub(super) fn answers(limits: HeadLimits) -> Self {
@@ -79,7 +90,7 @@ impl Messages {
     /// Looks at what has come; says how many bytes of it may be let through.
     pub(super) fn scan(&mut self, bytes: &[u8]) -> usize {
         let mut at = 0;
-        while self.doubt.is_none() && at < bytes.len() {
+        while self.doubt.is_none() && at < bytes.len() && !self.stands_open() {
             match self.step(&bytes[at..]) {
                 Ok(taken) => at += taken,
                 Err(offence) => {
@@ -112,6 +123,19 @@ impl Messages {
         self.doubt.is_none()
             && matches!(self.phase, Phase::Before(EmptyLine::Nothing))
             && !self.is_awaited()
+    }
+
+    /// Whether what follows is of no known protocol: a request has asked for another one. Nothing is
+    /// looked at meanwhile.
+    pub(super) fn stands_open(&self) -> bool {
+        matches!(self.side, Side::Requests(Switch::Open))
+    }
+
+    /// Another protocol was refused: what follows is the next message.
+    pub(super) fn go_on(&mut self) {
+        if self.stands_open() {
+            self.side = Side::Requests(Switch::No);
+        }
     }
 
     /// Whether the side is one of answers and there is nobody yet to whom one may come.
@@ -204,7 +228,7 @@ impl Messages {
 
     fn start_line(&self) -> StartLine {
         match &self.side {
-            Side::Requests => StartLine::of_request(self.limits.target_bytes),
+            Side::Requests(_) => StartLine::of_request(self.limits.target_bytes),
             Side::Answers(awaited) => {
                 let room = awaited.map_or(0, |awaited| awaited.interim_room);
                 StartLine::of_answer(room > 0)
@@ -218,6 +242,11 @@ impl Messages {
         };
         self.heads = self.heads.saturating_add(1);
         let is_interim = self.is_awaited() && head.start().is_interim();
+        if let Side::Requests(switch) = &mut self.side
+            && head.asks_to_switch()
+        {
+            *switch = Switch::Asked;
+        }
         let next = self.side.behind(head, self.limits);
         match next {
             Some(body) => self.phase = body,
@@ -228,8 +257,10 @@ impl Messages {
 
     fn behind_message(&mut self) {
         self.phase = Phase::Before(EmptyLine::Nothing);
-        if self.is_awaited() {
-            self.side = Side::Answers(None);
+        match &mut self.side {
+            Side::Answers(awaited) => *awaited = None,
+            Side::Requests(switch) if *switch == Switch::Asked => *switch = Switch::Open,
+            Side::Requests(_) => {}
         }
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! It goes along in step with hyper, one pass over the bytes, towards clients and around the answers
 //! of apps and providers. It never rewrites a byte, and never lets one through that it has refused.
+//! Behind a request that asks for another protocol it lets nothing through before the answer is known
+//! (RFC 9110 7.8): until then it cannot be said what a byte means.
 //!
 //! - `guard`: the reader; `fault`: what it says; `known`: what is known of a refused head
 //! - `messages`: one message after another; `head`, `start_line`, `fields`, `chunked`: their parts

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -25,6 +25,10 @@ use super::{
 pub(super) const BACKLOG: i32 = 1024;
 /// How long to wait before the next try when the system has no sockets left.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
+
+/// After this long without a byte the system asks whether a client's machine is still there, and this
+/// often: one that is gone without a word would hold a quiet tunnel for ever.
+const QUIET: Duration = Duration::from_mins(1);
 
 /// An address could not be listened on.
 #[derive(Debug, Error)]
@@ -118,6 +122,7 @@ impl Sockets {
         let address = address.map_err(|source| BindError::new(&"a socket", source))?;
         let fail = |source| BindError::new(&address, source);
         socket.set_nonblocking(true).map_err(fail)?;
+        misses_the_dead(&SockRef::from(socket)).map_err(fail)?;
         let listeners = (0..count.max(1))
             .map(|_| socket.try_clone())
             .collect::<io::Result<Vec<_>>>()
@@ -140,8 +145,15 @@ impl Sockets {
 
 fn listening(address: SocketAddr) -> io::Result<StdListener> {
     let socket = bound(address, true)?;
+    misses_the_dead(&SockRef::from(&socket))?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Connections inherit it.
+fn misses_the_dead(socket: &SockRef<'_>) -> io::Result<()> {
+    let keep_alive = TcpKeepalive::new().with_time(QUIET).with_interval(QUIET);
+    socket.set_tcp_keepalive(&keep_alive)
 }
 
 fn bound(address: SocketAddr, shared: bool) -> io::Result<Socket> {

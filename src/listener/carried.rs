@@ -64,8 +64,9 @@ impl<I> Carried<I> {
         self.at_end
     }
 
-    pub(super) fn into_inner(self) -> I {
-        self.io
+    /// The stream, and what was read of it that nobody has taken.
+    pub(super) fn into_parts(self) -> (I, Bytes) {
+        (self.io, self.ahead)
     }
 }
 

@@ -5,7 +5,7 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, ready},
@@ -20,7 +20,7 @@ use super::{
     activity::{Activity, CountedBody, UnderWay},
     shutdown::{Phase, Shutdown},
 };
-use crate::head_guard::Watch;
+use crate::{handover::Handover, head_guard::Watch};
 
 /// What is known about the exchanges of one connection.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub(super) struct Course {
     pub(super) watch: Watch,
     retiring: AtomicBool,
     shutdown: Shutdown,
+    /// What becomes of the connection behind an answer that switches protocols.
+    handover: Mutex<Option<Handover>>,
 }
 
 impl Course {
@@ -38,6 +40,7 @@ impl Course {
             watch,
             retiring: AtomicBool::new(false),
             shutdown,
+            handover: Mutex::default(),
         }
     }
 
@@ -52,10 +55,24 @@ impl Course {
         self.retiring.load(Ordering::Acquire) || self.shutdown.phase() >= Phase::Draining
     }
 
+    /// To whom the connection goes, if the last answer has switched protocols.
+    pub(super) fn take_handover(&self) -> Option<Handover> {
+        self.lock_handover().take()
+    }
+
+    fn lock_handover(&self) -> std::sync::MutexGuard<'_, Option<Handover>> {
+        self.handover.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether every head that came has been answered, to the end of its answer.
     pub(super) fn is_answered(&self) -> bool {
         let seen = self.activity.seen();
         seen.is_at_rest() && self.watch.heads() <= seen.begun()
+    }
+
+    /// Whether something is under way that stays within the protocol.
+    pub(super) fn is_served(&self) -> bool {
+        !self.activity.seen().is_at_rest() && !self.watch.may_switch()
     }
 
     /// Whether everything is answered and not a byte of anything else has come.
@@ -119,10 +136,17 @@ where
         let mut response = ready!(this.inner.poll(context))?;
         // An answer that does not wait for the body is the last one: the rest of that body can only
         // be read away (RFC 9112 9.3).
-        let is_last = this.course.is_retiring() || (*this.has_body && this.course.is_in_body());
-        if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(CONNECTION, close);
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            // Nothing behind its request is read before somebody else does.
+            let handover = Handover::take_from(response.extensions_mut());
+            *this.course.lock_handover() = handover;
+        } else {
+            let is_last = this.course.is_retiring() || (*this.has_body && this.course.is_in_body());
+            if is_last {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
+            this.course.watch.answered();
         }
         let under_way = this.under_way.take();
         Poll::Ready(Ok(response.map(|body| CountedBody::new(body, under_way))))

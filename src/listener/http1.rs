@@ -20,6 +20,7 @@ use super::{
     lingering::{Layered, linger, part},
     parked::{Woken, parked},
     refusal,
+    rewound::Rewound,
     room::OF_ROOM,
     round::{Left, Outcome, round},
     serves::Serves,
@@ -29,6 +30,7 @@ use super::{
 use crate::{
     clock::Clock,
     config::listener::Limits,
+    handover::Handover,
     head_guard::{HeadFault, HeadGuard, HeadLimits, Known, RefuseHead},
 };
 
@@ -41,6 +43,8 @@ const MAX_AGE: Duration = Duration::from_hours(1);
 enum Fate {
     /// It is dropped: there is nobody there, or an answer broke off and must not look whole.
     Drop,
+    /// It goes to somebody else, who speaks another protocol; these bytes of it were read.
+    HandOver(Handover, Bytes),
     /// It is closed; the client may still be sending.
     Linger,
     /// It waits for the next request; it has done so already for so long.
@@ -94,8 +98,11 @@ where
             Woken::Stopped => break Fate::Part,
         }
         // On the heap, so that a parked connection has nothing of it.
-        let left = Box::pin(round(io, service, retires_at, caller.arrived, terms)).await;
-        let fate = fate_after(&left, &course);
+        let mut left = Box::pin(round(io, service, retires_at, caller.arrived, terms)).await;
+        let fate = match left.handover.take() {
+            Some(handover) => Fate::HandOver(handover, left.unread.clone()),
+            None => fate_after(&left, &course),
+        };
         io = left.io;
         service = left.service;
         match left.outcome {
@@ -144,13 +151,19 @@ fn fate_after<I, S>(left: &Left<I, S>, course: &Course) -> Fate {
 
 async fn end<I, S>(io: Carried<HeadGuard<WriteStall<I>>>, fate: Fate, service: &S, terms: &Terms)
 where
-    I: AsyncRead + AsyncWrite + Layered + Unpin,
+    I: AsyncRead + AsyncWrite + Layered + Unpin + Send + 'static,
     S: RefuseHead,
 {
     let gone = io.is_at_end();
-    let mut io = io.into_inner().into_inner();
+    let (guard, ahead) = io.into_parts();
+    let (mut io, held) = guard.into_parts();
     match fate {
         Fate::Drop => {}
+        Fate::HandOver(handover, unread) => {
+            let stream = Rewound::new([unread, ahead, held], io);
+            // Whoever uses it ends it as it shall look.
+            handover.begin(Box::new(stream)).await;
+        }
         Fate::Linger | Fate::Park(_) | Fate::Part if gone => part(io).await,
         Fate::Linger => linger(io).await,
         Fate::Park(_) | Fate::Part => part(io).await,

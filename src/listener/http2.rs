@@ -110,7 +110,8 @@ where
         tasks: StreamTasks::new(patience.stall, watch.clone(), activity.clone()),
         metrics: Arc::clone(metrics),
     };
-    let service = StreamService::new(service, activity.clone(), Arc::clone(limits));
+    let (limited, counted) = (Arc::clone(limits), Arc::clone(metrics));
+    let service = StreamService::new(service, activity.clone(), limited, counted, patience.stall);
     let builder = builder(tasks, limits, patience);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
     // What lies ready wins over every reason to close.
@@ -151,6 +152,8 @@ fn builder(tasks: Contained, limits: &Limits, patience: Patience) -> http2::Buil
     let mut builder = http2::Builder::new(tasks);
     builder
         .timer(TokioTimer::new())
+        // WebSockets (RFC 8441); whoever serves the request refuses every other protocol.
+        .enable_connect_protocol()
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(header_list)
         .header_table_size(HEADER_TABLE)

@@ -28,6 +28,7 @@ mod per_address;
 pub mod plain_socket;
 pub mod proxy_protocol;
 mod refusal;
+mod rewound;
 pub mod room;
 mod round;
 mod serves;
@@ -36,6 +37,7 @@ mod stopwatch;
 pub mod stream;
 mod stream_service;
 mod stream_tasks;
+mod switched;
 pub mod tls;
 mod write_stall;
 

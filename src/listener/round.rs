@@ -30,7 +30,7 @@ use super::{
     serves::Serves,
     shutdown::Phase,
 };
-use crate::{config::listener::Limits, head_guard::HeadFault};
+use crate::{config::listener::Limits, handover::Handover, head_guard::HeadFault};
 
 /// After this long without a request a connection is parked, after twice that at the latest. Shorter,
 /// and a browser that loads a page would be parked between two pictures; longer, and a crowd of idle
@@ -59,6 +59,8 @@ pub(super) struct Left<I, S> {
     /// Bytes that hyper has read and not used. Of a body or of a head: nobody can tell.
     pub(super) unread: Bytes,
     pub(super) outcome: Outcome,
+    /// To whom the connection goes: the last answer is out, and has switched protocols.
+    pub(super) handover: Option<Handover>,
 }
 
 /// Serves the requests of `io` until there are none for a while.
@@ -143,11 +145,15 @@ where
         .await
     };
     let parts = connection.into_parts();
+    // hyper comes to its end by itself behind such an answer; if it broke off, nobody has that answer.
+    let is_over = matches!(outcome, Outcome::Closed(Ok(())) | Outcome::Quiet(_));
+    let handover = course.take_handover().filter(|_| is_over);
     Left {
         io: parts.io.into_inner(),
         service: parts.service,
         unread: parts.read_buf,
         outcome,
+        handover,
     }
 }
 
@@ -253,8 +259,9 @@ impl<'a> Turns<'a> {
         if self.stopping && self.may_part() {
             return Some(Ending::Quiet);
         }
-        // A head that has begun to come is waited for: hyper would throw it away.
-        if self.stopping && (!self.course.activity.seen().is_at_rest() || self.course.is_idle()) {
+        // A head that has begun to come is waited for: hyper would throw it away. So is an answer that
+        // may switch protocols: hyper would say that it is the last of this one.
+        if self.stopping && (self.course.is_served() || self.course.is_idle()) {
             return Some(Ending::Stop);
         }
         self.beat(pulse, context)

@@ -8,25 +8,29 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, Request, Response,
+    HeaderMap, Method, Request, Response,
     header::{CONTENT_LENGTH, COOKIE},
     uri::{Authority, PathAndQuery},
 };
 use http_body::{Body, Frame, SizeHint};
-use hyper::{body::Incoming, service::Service};
+use hyper::{body::Incoming, ext::Protocol, service::Service};
 
 use super::{
     activity::{Activity, Counted, CountedBody},
     stream_tasks::note,
+    switched::Switching,
 };
 use crate::{
     config::listener::Limits,
+    handover::Handover,
     head_guard::{HeadFault, Known, RefuseHead, is_plain_length},
+    telemetry::SharedMetrics,
 };
 
 /// The largest piece of a body that is handed on at once: what h2 holds of an answer whose last piece
@@ -37,12 +41,39 @@ const LARGEST_PIECE: usize = 16 * 1024;
 pub(super) struct StreamService<S> {
     counted: Counted<S>,
     limits: Arc<Limits>,
+    metrics: SharedMetrics,
+    stall: Duration,
 }
 
 impl<S> StreamService<S> {
-    pub(super) fn new(service: S, activity: Activity, limits: Arc<Limits>) -> Self {
+    /// Streams whose answers hand them over end when their clients take nothing for `stall`.
+    pub(super) fn new(
+        service: S,
+        activity: Activity,
+        limits: Arc<Limits>,
+        metrics: SharedMetrics,
+        stall: Duration,
+    ) -> Self {
         let counted = Counted { service, activity };
-        Self { counted, limits }
+        Self {
+            counted,
+            limits,
+            metrics,
+            stall,
+        }
+    }
+
+    fn switching(&self, request: &mut Request<Incoming>) -> Option<Box<Switching>> {
+        let may_switch =
+            request.method() == Method::CONNECT && request.extensions().get::<Protocol>().is_some();
+        may_switch.then(|| {
+            Box::new(Switching {
+                stream: hyper::upgrade::on(request),
+                activity: self.counted.activity.clone(),
+                metrics: Arc::clone(&self.metrics),
+                stall: self.stall,
+            })
+        })
     }
 }
 
@@ -56,9 +87,12 @@ where
     type Error = Infallible;
     type Future = Answering<<Counted<S> as Service<Request<Incoming>>>::Future>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         match fault_of(&request, &self.limits) {
-            None => Answering::Asked(self.counted.call(request)),
+            None => {
+                let switching = self.switching(&mut request);
+                Answering::Asked(self.counted.call(request), switching)
+            }
             Some(fault) => {
                 // It has come and gone: its connection is not one that asks for nothing.
                 drop(self.counted.activity.begin());
@@ -105,7 +139,9 @@ pub(super) fn largest_list(head_bytes: usize) -> usize {
 fn list_size<T>(request: &Request<T>) -> usize {
     const PER_FIELD: usize = 32;
     let uri = request.uri();
+    let protocol = request.extensions().get::<Protocol>();
     let pseudo = [
+        (":protocol", protocol.map(Protocol::as_str)),
         (":method", Some(request.method().as_str())),
         (":scheme", uri.scheme_str()),
         (":authority", uri.authority().map(Authority::as_str)),
@@ -139,7 +175,8 @@ fn has_ambiguous_length(headers: &HeaderMap) -> bool {
 
 /// An answer to be.
 pub(super) enum Answering<F> {
-    Asked(F),
+    /// With what it takes to hand the stream over, where that may be.
+    Asked(F, Option<Box<Switching>>),
     /// `None` once it was given.
     Refused(Option<Response<Bytes>>),
 }
@@ -152,9 +189,15 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.get_mut() {
-            Self::Asked(answering) => Pin::new(answering)
-                .poll(context)
-                .map_ok(|response| response.map(StreamBody::served)),
+            Self::Asked(answering, switching) => {
+                let mut response = ready!(Pin::new(answering).poll(context))?;
+                if let Some(switching) = switching.take()
+                    && let Some(handover) = Handover::take_from(response.extensions_mut())
+                {
+                    switching.hand_over(handover);
+                }
+                Poll::Ready(Ok(response.map(StreamBody::served)))
+            }
             Self::Refused(refusal) => match refusal.take() {
                 Some(refusal) => Poll::Ready(Ok(refusal.map(StreamBody::refused))),
                 None => Poll::Pending,

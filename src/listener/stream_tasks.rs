@@ -34,12 +34,22 @@ use super::{
     activity::{Activity, Stuck},
     frame_guard::Watch,
     patience::Patience,
+    switched::Cut,
 };
 
 tokio::task_local! {
-    /// What the body of the stream being polled has said; the way from the body to the task around
-    /// it, which hyper holds both in one.
-    static BODY: Cell<Told>;
+    /// What is said within the stream being polled; the way to the task around it, which hyper holds
+    /// in one with all that is in it.
+    static STREAM: Said;
+}
+
+/// What is said within a stream.
+#[derive(Default)]
+struct Said {
+    /// By the body of its answer.
+    body: Cell<Told>,
+    /// By whoever takes it over behind its answer.
+    cut: Cell<Option<Cut>>,
 }
 
 /// What a body has said in one poll of its stream.
@@ -67,10 +77,16 @@ pub(super) fn note<E>(polled: &Poll<Option<Result<Frame<Bytes>, E>>>) {
         Poll::Ready(_) => (Asked::Given, 0),
     };
     // Outside of a stream's task nobody listens.
-    let _ = BODY.try_with(|it| {
-        let bytes = it.get().bytes.saturating_add(bytes);
-        it.set(Told { last, bytes });
+    let _ = STREAM.try_with(|it| {
+        let bytes = it.body.get().bytes.saturating_add(bytes);
+        it.body.set(Told { last, bytes });
     });
+}
+
+/// Says on behalf of the stream that is being polled that its way back, which hyper is about to run as
+/// a task of its own, ends when it is cut.
+pub(super) fn hand_cut_on(cut: Cut) {
+    let _ = STREAM.try_with(|it| it.cut.set(Some(cut)));
 }
 
 /// Runs the streams of one connection.
@@ -98,6 +114,11 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
+        // The only task that a stream has run.
+        if let Ok(Some(cut)) = STREAM.try_with(|it| it.cut.take()) {
+            tokio::spawn(cut.run_until_cut(stream));
+            return;
+        }
         let progress = Progress {
             last: Asked::Not,
             patience: Patience::full(self.stall),
@@ -105,7 +126,7 @@ where
             stuck: None,
         };
         let running = progress.run(stream, self.watch.clone());
-        tokio::spawn(BODY.scope(Cell::default(), running));
+        tokio::spawn(STREAM.scope(Said::default(), running));
     }
 }
 
@@ -128,7 +149,7 @@ impl Progress {
             if polled.is_ready() {
                 return polled;
             }
-            let told = BODY.with(Cell::take);
+            let told = STREAM.with(|it| it.body.take());
             if told.last != Asked::Not {
                 self.last = told.last;
                 self.patience.moves(told.bytes);

@@ -99,6 +99,7 @@ pub struct Metrics {
     answers_cut: Family<AnswerLabels, Counter>,
     connections_cut: Family<ConnectionLabels, Counter>,
     connections_open: Family<ListenerLabels, Gauge>,
+    tunnels_open: Gauge,
     sign_ins: Family<SignInLabels, Counter>,
     sessions_live: Gauge,
     sessions_ended: Family<EndLabels, Counter>,
@@ -118,6 +119,16 @@ pub struct Metrics {
 pub struct OpenConnection(Gauge);
 
 impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// A tunnel that counts as open until this is dropped.
+#[derive(Debug)]
+pub struct OpenTunnel(Gauge);
+
+impl Drop for OpenTunnel {
     fn drop(&mut self) {
         self.0.dec();
     }
@@ -146,6 +157,7 @@ impl Metrics {
             answers_cut: Family::default(),
             connections_cut: Family::default(),
             connections_open: Family::default(),
+            tunnels_open: Gauge::default(),
             sign_ins: Family::default(),
             sessions_live: Gauge::default(),
             sessions_ended: Family::default(),
@@ -188,6 +200,11 @@ impl Metrics {
             "connections_open",
             "Open connections by listener",
             metrics.connections_open.clone(),
+        );
+        registry.register(
+            "tunnels_open",
+            "Open WebSockets, whatever they are carried over",
+            metrics.tunnels_open.clone(),
         );
         registry.register(
             "sign_ins",
@@ -338,6 +355,13 @@ impl Metrics {
             .clone();
         gauge.inc();
         OpenConnection(gauge)
+    }
+
+    /// Counts a tunnel as open until what is returned is dropped.
+    #[must_use]
+    pub fn tunnel_opened(&self) -> OpenTunnel {
+        self.tunnels_open.inc();
+        OpenTunnel(self.tunnels_open.clone())
     }
 
     /// Counts a sign-in that succeeded or failed; `reason` is one of the code's own words.

@@ -21,6 +21,6 @@ pub use self::{
     decision::Decision,
     ended::Ended,
     log::{chain, start_log},
-    metrics::{Metrics, OpenConnection, ReloadOutcome, RequestCounter, SharedMetrics},
+    metrics::{Metrics, OpenConnection, OpenTunnel, ReloadOutcome, RequestCounter, SharedMetrics},
     seldom::Seldom,
 };

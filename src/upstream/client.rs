@@ -22,8 +22,9 @@ use super::{
     connect::dial,
     connection_bound,
     error::{AnswerFault, UpstreamError},
-    lease::Watch,
+    lease::{Lease, Watch},
     pool::{Connection, Pool},
+    seated::Seated,
     seats::{Caller, Place, Seat, Seats},
 };
 use crate::{
@@ -93,6 +94,22 @@ impl UpstreamClient {
         request: Request<UpstreamBody>,
         head_timeout: Duration,
     ) -> Result<Response<AnswerBody>, UpstreamError> {
+        let answered = self.exchange(to, caller, request, head_timeout).await?;
+        // The guard lets everything through behind it: there is nothing that it could mean (S-087).
+        if answered.answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(UpstreamError::UnaskedUpgrade);
+        }
+        answered.streams(self.clock.clone())
+    }
+
+    /// Sends a request and takes the head of its answer, whatever that says.
+    pub(super) async fn exchange(
+        &self,
+        to: &UpstreamAddress,
+        caller: Caller,
+        request: Request<UpstreamBody>,
+        head_timeout: Duration,
+    ) -> Result<Answered, UpstreamError> {
         let pool = self.pool(to);
         let exchange = Exchange {
             clock: &self.clock,
@@ -104,24 +121,18 @@ impl UpstreamClient {
         let turn = pool.seats().turn(caller, &self.clock).await?;
         let (answer, mut connection) = exchange.run(&pool, to, request).await?;
         connection.carry(turn);
-        // The guard lets everything through behind it: there is nothing that it could mean (S-087).
-        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(UpstreamError::UnaskedUpgrade);
-        }
         // Whoever answers before the request is whole may not read the rest of it as a body.
         let is_early = exchange.progress.as_ref().is_some_and(|it| !it.is_sent());
         if is_early || is_bound || connection_bound::is_offered(answer.headers()) {
             connection.spoil();
         }
-        let longest_quiet = if is_event_stream(answer.headers()) {
-            Duration::MAX
-        } else {
-            LONGEST_QUIET
-        };
-        let watch = Watch::new(self.clock.clone(), lease, longest_quiet);
-        watch.check().map_err(UpstreamError::of_end)?;
-        let request = exchange.progress;
-        Ok(answer.map(|incoming| AnswerBody::new(incoming, connection, pool, request, watch)))
+        Ok(Answered {
+            answer,
+            connection,
+            pool,
+            request: exchange.progress,
+            lease,
+        })
     }
 
     /// The idle connections to one app.
@@ -133,6 +144,37 @@ impl UpstreamClient {
         let pool = Pool::new(self.clock.clone(), self.seats.of(to));
         pools.insert(to.clone(), Arc::clone(&pool));
         pool
+    }
+}
+
+/// The head of an answer, and all that its rest hangs on.
+pub(super) struct Answered {
+    pub(super) answer: Response<Incoming>,
+    pub(super) connection: Connection,
+    pool: Arc<Pool>,
+    /// How far the body of the request has come, if it has one.
+    request: Option<Arc<Progress>>,
+    pub(super) lease: Option<Arc<dyn Lease>>,
+}
+
+impl Answered {
+    /// The answer, as long as its request may go on.
+    pub(super) fn streams(self, clock: Clock) -> Result<Response<AnswerBody>, UpstreamError> {
+        let Self {
+            answer,
+            connection,
+            pool,
+            request,
+            lease,
+        } = self;
+        let longest_quiet = if is_event_stream(answer.headers()) {
+            Duration::MAX
+        } else {
+            LONGEST_QUIET
+        };
+        let watch = Watch::new(clock, lease, longest_quiet);
+        watch.check().map_err(UpstreamError::of_end)?;
+        Ok(answer.map(|incoming| AnswerBody::new(incoming, connection, pool, request, watch)))
     }
 }
 
@@ -222,7 +264,7 @@ impl Exchange<'_> {
     #[expect(clippy::disallowed_methods, reason = "one of the two HTTP clients")]
     async fn connect(&self, to: &UpstreamAddress, seat: Seat) -> Result<Connection, UpstreamError> {
         let stream = dial(to, self.clock).await?;
-        let (stream, expected) = HeadGuard::of_answers(stream, LIMITS);
+        let (stream, expected) = HeadGuard::of_answers(Seated::new(stream, seat), LIMITS);
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(BUFFER)
             .max_header_size(LIMITS.head_bytes + EMPTY_LINE)
@@ -230,9 +272,9 @@ impl Exchange<'_> {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(UpstreamError::BrokenOff)?;
+        // The socket is closed there, later than its connection is dropped, or by whoever it is handed to.
+        let driver = driver.with_upgrades();
         let driver = tokio::spawn(async move {
-            // Until the socket is closed, which is here, and later than its connection is dropped.
-            let _seat = seat;
             // Whoever waits for an answer is told; on an idle connection nobody need be.
             if let Err(error) = driver.await {
                 tracing::debug!(%error, "a connection to the app ended");

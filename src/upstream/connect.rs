@@ -5,6 +5,7 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpStream, lookup_host},
     select,
@@ -18,6 +19,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Most addresses of a name that are tried.
 const MAX_ADDRESSES: usize = 8;
+
+/// After this long without a byte the system asks whether the app's machine is still there, and this
+/// often.
+const QUIET: Duration = Duration::from_mins(1);
 
 /// What a connection to an app runs over.
 pub(super) type UpstreamStream = TcpStream;
@@ -40,6 +45,12 @@ pub(super) async fn dial(
         () = clock.sleep(CONNECT_TIMEOUT) => return Err(UpstreamError::ConnectTimeout),
     };
     stream.set_nodelay(true).map_err(UpstreamError::Connect)?;
+    // An app that is gone without a word would never be missed by whoever only listens to it.
+    let keep_alive = TcpKeepalive::new().with_time(QUIET).with_interval(QUIET);
+    let socket = SockRef::from(&stream);
+    socket
+        .set_tcp_keepalive(&keep_alive)
+        .map_err(UpstreamError::Connect)?;
     Ok(stream)
 }
 

@@ -72,6 +72,14 @@ pub enum AnswerFault {
     /// The head is none, or is too large.
     #[error("the head is malformed or too large")]
     Head(#[source] hyper::Error),
+    /// The app agrees to another handshake than the client's.
+    #[error("the app's answer to the handshake of a WebSocket does not fit it")]
+    Handshake,
+    /// To a client that speaks HTTP/2, success would mean that the app had agreed.
+    #[error(
+        "the app answered the handshake of a WebSocket with success, and did not switch protocols"
+    )]
+    NotSwitched,
     /// It could be read in more than one way, or belongs to no request.
     #[error("the answer was refused as {}", .0.reason())]
     Refused(#[source] HeadFault),
@@ -228,9 +236,12 @@ impl UpstreamError {
         match body_error_within(&error) {
             Some(BodyError::Ended(ended)) => Self::of_end(*ended),
             Some(BodyError::TooLarge) => Self::BodyTooLarge,
-            Some(BodyError::BrokenOff(_) | BodyError::Reset | BodyError::WithRequest) => {
-                Self::RequestBody(error)
-            }
+            Some(
+                BodyError::BrokenOff(_)
+                | BodyError::Reset
+                | BodyError::Switched(_)
+                | BodyError::WithRequest,
+            ) => Self::RequestBody(error),
             None if error.is_parse() => Self::BadAnswer(AnswerFault::Head(error)),
             None => Self::BrokenOff(error),
         }
@@ -266,6 +277,9 @@ pub enum BodyError {
     /// We ended it.
     #[error("the body was not passed on to its end")]
     Ended(#[from] Ended),
+    /// The app broke off the protocol that it had switched to.
+    #[error("the app broke off after it had switched protocols")]
+    Switched(#[source] io::Error),
     /// The stream of the body was reset as if that were an end.
     #[error("the body was reset before its end")]
     Reset,
@@ -297,7 +311,7 @@ impl BodyError {
     #[must_use]
     pub fn blame(&self) -> Blame {
         match self {
-            Self::BrokenOff(_) | Self::Ended(Ended::Quiet) => Blame::Upstream,
+            Self::BrokenOff(_) | Self::Ended(Ended::Quiet) | Self::Switched(_) => Blame::Upstream,
             Self::Ended(Ended::LeaseOver | Ended::NoLongerAllowed | Ended::TooSlow)
             | Self::Reset
             | Self::TooLarge
@@ -309,7 +323,7 @@ impl BodyError {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::BrokenOff(_) => "upstream_body_broken_off",
+            Self::BrokenOff(_) | Self::Switched(_) => "upstream_body_broken_off",
             Self::Ended(Ended::LeaseOver) => "session_over",
             Self::Ended(Ended::NoLongerAllowed) => "no_longer_allowed",
             Self::Ended(Ended::Quiet) => "upstream_body_timeout",

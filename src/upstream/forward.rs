@@ -58,16 +58,20 @@ pub async fn forward(
     let answer = client
         .send(&target.to, with.caller, request, target.head_timeout)
         .await
-        .inspect_err(|error| {
-            if let UpstreamError::Crowded(crowd) = error {
-                let (seats, clock) = (client.seats(), client.clock());
-                seats.warn_of(*crowd, &target.route, clock);
-            }
-        })?;
+        .inspect_err(|error| warn_of_crowd(error, &with))?;
     Ok(answer_from(answer, &with))
 }
 
-fn request_for(
+/// Says that there was no connection for a request, if that is why it failed.
+pub(super) fn warn_of_crowd(error: &UpstreamError, with: &Forwarding<'_>) {
+    if let UpstreamError::Crowded(crowd) = error {
+        let (seats, clock) = (with.client.seats(), with.client.clock());
+        seats.warn_of(*crowd, &with.target.route, clock);
+    }
+}
+
+/// The request as the app shall see it.
+pub(super) fn request_for(
     request: Request<Incoming>,
     with: &Forwarding<'_>,
 ) -> Result<Request<UpstreamBody>, UpstreamError> {
@@ -163,7 +167,8 @@ fn expects_a_length(method: &Method) -> bool {
     matches!(*method, Method::PATCH | Method::POST | Method::PUT)
 }
 
-fn answer_from(mut answer: Response<AnswerBody>, with: &Forwarding<'_>) -> Response<AnswerBody> {
+/// The answer as the client shall see it.
+pub(super) fn answer_from<B>(mut answer: Response<B>, with: &Forwarding<'_>) -> Response<B> {
     // What the app said of its own HTTP version and reason is between it and us.
     *answer.version_mut() = Version::HTTP_11;
     answer.extensions_mut().clear();

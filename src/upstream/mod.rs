@@ -10,6 +10,7 @@
 //! - [`path_mapping`]: where paths lie at the app; [`answer_addresses`], `cookie_attributes`: and back
 //! - [`answer_headers`]: the answer's fields
 //! - [`client`], `pool`, [`seats`]: connections to the app, and how many; [`body`]: what streams over them
+//! - [`websocket`], [`tunnel`]: a client and an app that switch to another protocol, and what then flows
 //! - [`error`]: what can go wrong, and whose fault it is
 
 pub mod answer_addresses;
@@ -28,9 +29,12 @@ pub mod lease;
 pub mod path_mapping;
 mod pool;
 pub mod removal;
+mod seated;
 pub mod seats;
 pub mod target;
 mod trace;
+pub mod tunnel;
+pub mod websocket;
 
 #[cfg(test)]
 mod tests;
@@ -46,4 +50,5 @@ pub use self::{
     removal::RemovalList,
     seats::{Caller, Seats},
     target::{RouteTarget, TargetError},
+    tunnel::{Tunnel, TunnelEnd},
 };

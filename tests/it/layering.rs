@@ -11,6 +11,7 @@ const LEAVES: &[&str] = &[
     "clock",
     "config",
     "cookie_pairs",
+    "handover",
     "head_guard",
     "identity",
     "key_ring",

@@ -99,3 +99,5 @@ mod upstream_connections;
 mod upstream_distrust;
 #[cfg(test)]
 mod upstream_failure;
+#[cfg(test)]
+mod websocket;

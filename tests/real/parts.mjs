@@ -1,4 +1,4 @@
-// The real parts, started: the provider of op.mjs, Radicale, Django.
+// The real parts, started: the provider of op.mjs, Radicale, Django, Jupyter, an app of `websockets`.
 
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
@@ -38,6 +38,25 @@ export async function django(origins) {
   const port = await freePort();
   const process = new Process('django', python, [join(here, 'django_app.py'), String(port), folder()], {
     env: { APP_ORIGINS: origins.join(' ') },
+  });
+  await process.listens(port);
+  return { address: `http://127.0.0.1:${port}`, stop: () => process.stop() };
+}
+
+/** An app that says back over a WebSocket what it is told. */
+export async function websockets() {
+  const port = await freePort();
+  const process = new Process('websockets', python, [join(here, 'websocket_app.py'), String(port)]);
+  await process.listens(port);
+  return { address: `http://127.0.0.1:${port}`, stop: () => process.stop() };
+}
+
+/** A Jupyter server, which believes `X-Forwarded-User`. */
+export async function jupyter(origin) {
+  const port = await freePort();
+  const dir = folder();
+  const process = new Process('jupyter', python, ['-m', 'jupyter_server', '--config', join(here, 'jupyter_config.py')], {
+    env: { APP_PORT: port, APP_FOLDER: dir, APP_ORIGIN: origin, JUPYTER_DATA_DIR: join(dir, 'data'), JUPYTER_RUNTIME_DIR: join(dir, 'run') },
   });
   await process.listens(port);
   return { address: `http://127.0.0.1:${port}`, stop: () => process.stop() };

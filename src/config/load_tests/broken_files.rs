@@ -90,7 +90,7 @@ timeout = 60
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn what_is_wrong_with_a_main_file_is_said_with_its_place() {
     let https = "https = \"0.0.0.0:443\"";
-    let table: [(&str, String, &[&str]); 24] = [
+    let table: [(&str, String, &[&str]); 25] = [
         (
             "no main section",
             MAIN.replace("[listen]\nhttps = \"0.0.0.0:443\"", ""),
@@ -167,6 +167,13 @@ fn what_is_wrong_with_a_main_file_is_said_with_its_place() {
             &[
                 "9:1: defaults.from: unknown key",
                 "10:10: defaults.guests: \"no\" is not known here",
+            ],
+        ),
+        (
+            "an origin that is none",
+            format!("{MAIN}[defaults]\norigins = [\"none\", \"https://other.example/\"]"),
+            &[
+                "9:20: defaults.origins[1]: \"https://other.example/\" has something behind the host; no origin has",
             ],
         ),
         (

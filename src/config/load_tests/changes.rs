@@ -46,6 +46,7 @@ fn every_key_of_a_route_that_changes_is_named_and_no_other() {
             format!("{WIKI}[bearer]\naudiences = [\"a\"]\nroles = [\"r\"]\n"),
             vec!["bearer"],
         ),
+        (format!("origins = [\"none\"]\n{WIKI}"), vec!["origins"]),
         (
             format!("{WIKI}[unauthenticated]\nbrowser = \"page\"\n[help]\ntext = \"t\"\n"),
             vec!["unauthenticated.browser", "help.text"],

@@ -53,6 +53,67 @@ fn a_watch_says_where_in_a_message_the_connection_is() {
     }
 }
 
+const UPGRADE: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nuPgrade: x\r\n\r\n";
+
+#[test]
+fn behind_a_request_for_another_protocol_nothing_is_passed_before_its_answer() {
+    // S-086
+    for behind in [GOOD, b"\x81\x05", UPGRADE] {
+        let (mut guard, watch) = watched();
+        let both = [GOOD, UPGRADE, behind].concat();
+        assert_eq!(hear(&mut guard, &both), [GOOD, UPGRADE].concat());
+        assert_eq!((watch.heads(), watch.fault()), (2, None));
+        assert!(!watch.is_between_messages(), "something has come");
+        watch.answered();
+        assert_eq!(hear(&mut guard, b""), b"", "that was the first one's");
+        watch.answered();
+        let passed = hear(&mut guard, b"");
+        match behind {
+            [0x81, ..] => assert_eq!(watch.fault(), Some(HeadFault::MalformedMethod)),
+            _ => assert_eq!((&*passed, watch.heads()), (behind, 3)),
+        }
+    }
+}
+
+#[test]
+fn what_was_kept_of_another_protocol_comes_back_as_it_is() {
+    // S-086
+    for behind in [&b""[..], b"\x81\x05", GOOD] {
+        let (mut guard, watch) = watched();
+        let (first, rest) = behind.split_at(behind.len() / 2);
+        hear(&mut guard, &[UPGRADE, first].concat());
+        assert_eq!(hear(&mut guard, rest), b"");
+        assert_eq!(watch.is_between_messages(), behind.is_empty());
+        let (_, held) = guard.into_parts();
+        assert_eq!(held, behind);
+    }
+}
+
+#[test]
+fn only_a_field_of_the_head_asks_for_another_protocol() {
+    for other in [
+        &b"GET / HTTP/1.1\r\nUpgrades: x\r\n\r\n"[..],
+        b"GET / HTTP/1.1\r\nX: upgrade: x\r\n\r\n",
+        b"GET / HTTP/1.0\r\nUpgrade: x\r\n\r\n",
+        b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nUpgrade: x\r\n\r\n",
+    ] {
+        let (mut guard, watch) = watched();
+        let both = [other, GOOD].concat();
+        assert_eq!(hear(&mut guard, &both), both, "{:?}", watch.fault());
+    }
+}
+
+#[test]
+fn what_is_kept_has_an_end() {
+    let (mut guard, _watch) = watched();
+    hear(&mut guard, UPGRADE);
+    for _ in 0..100 {
+        hear(&mut guard, &[b'x'; 2048]);
+    }
+    let (_, held) = guard.into_parts();
+    assert_eq!(held.len(), 16 * 1024);
+}
+
 #[test]
 fn a_fault_in_a_head_wakes_everybody_who_waits_for_one() {
     let (mut guard, watch) = watched();

@@ -112,7 +112,14 @@ pub(super) fn requests_in(pieces: Vec<Vec<u8>>, limits: HeadLimits) -> Outcome {
     };
     let mut guard = HeadGuard::of_requests(io, limits);
     let mut passed = Vec::new();
-    let error = drain(&mut guard, &mut passed);
+    let mut error = drain(&mut guard, &mut passed);
+    let watch = guard.watch();
+    let mut answered = 0;
+    while error.is_none() && answered < watch.heads() {
+        answered += 1;
+        watch.answered();
+        error = drain(&mut guard, &mut passed);
+    }
     outcome(&guard, passed, error)
 }
 

@@ -68,6 +68,7 @@ pub(super) fn route(port: u16) -> Route {
         guests: Guests::Refuse,
         public: Vec::new(),
         bearer: None,
+        origins: Vec::new(),
         browser: BrowserAnswer::Redirect,
         identity: IdentityRules {
             user_claims: vec!["preferred_username".to_owned()],
