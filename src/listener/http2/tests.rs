@@ -1,5 +1,7 @@
 //! Whole connections over a pipe, with short times and a clock that jumps to the next timer.
 
+mod handed_over;
+
 use std::{
     convert::Infallible,
     future::Future,
