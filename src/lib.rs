@@ -26,7 +26,7 @@
 //!     -> public rule ? -------------------------------------------+
 //!     -> bearer (oidc/access_token) -> judged ---------------------+
 //!     -> authenticate -> judged (authorize, identity_header) ------+
-//!     -> passing_on -> upstream/forward: removal, headers, identity last -> seats -> client -> app
+//!     -> passing_on -> upstream/forward: removal, headers, identity last -> seats -> client | http2 -> app
 //! and back: head_guard -> answer_headers -> body, with the record -> connection -> client
 //! its end, whichever it is: record -> count and access line
 //! ```

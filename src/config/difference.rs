@@ -105,7 +105,12 @@ fn route(old: &Route, new: &Route) -> Vec<&'static str> {
                 groups,
                 headers,
             },
-        upstream: UpstreamRules { host, timeout },
+        upstream:
+            UpstreamRules {
+                protocol,
+                host,
+                timeout,
+            },
         help: Help { contact, text },
         place: _,
     } = new;
@@ -126,6 +131,7 @@ fn route(old: &Route, new: &Route) -> Vec<&'static str> {
         ),
         ("identity.groups", *groups == old.identity.groups),
         ("identity.headers", *headers == old.identity.headers),
+        ("upstream.protocol", *protocol == old.upstream.protocol),
         ("upstream.host", *host == old.upstream.host),
         ("upstream.timeout", *timeout == old.upstream.timeout),
         ("help.contact", *contact == old.help.contact),

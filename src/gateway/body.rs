@@ -38,7 +38,7 @@ impl GatewayBody {
 impl Drop for GatewayBody {
     fn drop(&mut self) {
         // Whoever knows that nothing more comes need not have asked for it.
-        if self.source.is_end_stream() {
+        if self.source.is_whole() {
             self.record.whole();
         }
     }
@@ -108,6 +108,14 @@ impl Source {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Answer(body) => body.is_end_stream(),
+            Self::Own(body) => body.is_end_stream(),
+        }
+    }
+
+    /// Whether all that there is of it was handed on.
+    fn is_whole(&self) -> bool {
+        match self {
+            Self::Answer(body) => body.is_whole(),
             Self::Own(body) => body.is_end_stream(),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! No message names the app's address: these texts may end up near a client (S-238).
 
-use std::{fmt, io};
+use std::{error::Error as StdError, fmt, io, sync::Arc};
 
 use http::StatusCode;
 use thiserror::Error;
@@ -54,10 +54,13 @@ pub enum UpstreamError {
     RefusedBody(#[source] HeadFault),
     /// The client broke off its request.
     #[error("the client broke off its request")]
-    RequestBody(#[source] hyper::Error),
+    RequestBody(#[source] Box<dyn StdError + Send + Sync>),
     /// The client stopped sending its request, or sends it too slowly.
     #[error("the client did not go on with its request in time")]
     RequestTimeout,
+    /// What several requests waited for failed for all of them.
+    #[error(transparent)]
+    Shared(Arc<Self>),
     /// The app switched to a protocol nobody asked for.
     #[error("the app switched protocols unasked")]
     UnaskedUpgrade,
@@ -69,6 +72,9 @@ pub enum AnswerFault {
     /// The head is none, or is too large.
     #[error("the head is malformed or too large")]
     Head(#[source] hyper::Error),
+    /// The app was to be spoken to in HTTP/2, and did not answer in it.
+    #[error("the app does not speak the HTTP/2 that `[upstream] protocol` says it does")]
+    NoHttp2(#[source] Option<hyper::Error>),
     /// It could be read in more than one way, or belongs to no request.
     #[error("the answer was refused as {}", .0.reason())]
     Refused(#[source] HeadFault),
@@ -151,6 +157,7 @@ impl UpstreamError {
             | Self::Crowded(_)
             | Self::HeadTimeout
             | Self::UnaskedUpgrade => Blame::Upstream,
+            Self::Shared(error) => error.blame(),
         }
     }
 
@@ -168,6 +175,7 @@ impl UpstreamError {
             Self::BadAnswer(_) | Self::BrokenOff(_) | Self::Connect(_) | Self::UnaskedUpgrade => {
                 StatusCode::BAD_GATEWAY
             }
+            Self::Shared(error) => error.status(),
         }
     }
 
@@ -187,6 +195,7 @@ impl UpstreamError {
             Self::RefusedBody(fault) => fault.reason(),
             Self::RequestBody(_) => "request_broken_off",
             Self::RequestTimeout => "request_timeout",
+            Self::Shared(error) => error.reason(),
             Self::UnaskedUpgrade => "upstream_unasked_upgrade",
         }
     }
@@ -204,6 +213,31 @@ impl UpstreamError {
         })
     }
 
+    /// The same error for one of several who waited.
+    pub(super) fn shared(error: &Arc<Self>) -> Self {
+        match **error {
+            Self::ConnectTimeout => Self::ConnectTimeout,
+            Self::Crowded(crowd) => Self::Crowded(crowd),
+            _ => Self::Shared(Arc::clone(error)),
+        }
+    }
+
+    /// Says what a request was whose body failed.
+    pub(super) fn of_request_body(error: BodyError) -> Self {
+        if let Some(fault) = fault_of(&error) {
+            return Self::RefusedBody(fault);
+        }
+        match error {
+            BodyError::Ended(Ended::LeaseOver) => Self::LeaseOver,
+            BodyError::Ended(Ended::Quiet | Ended::TooSlow) => Self::RequestTimeout,
+            BodyError::TooLarge => Self::BodyTooLarge,
+            BodyError::BrokenOff(_)
+            | BodyError::Reset
+            | BodyError::Unfinished
+            | BodyError::WithRequest => Self::RequestBody(Box::new(error)),
+        }
+    }
+
     /// Says what a failed exchange was: a fault of the request's body reaches us through hyper.
     pub(super) fn of_exchange(error: hyper::Error) -> Self {
         if let Some(fault) = fault_within(&error) {
@@ -213,9 +247,12 @@ impl UpstreamError {
             Some(BodyError::Ended(Ended::LeaseOver)) => Self::LeaseOver,
             Some(BodyError::Ended(Ended::Quiet | Ended::TooSlow)) => Self::RequestTimeout,
             Some(BodyError::TooLarge) => Self::BodyTooLarge,
-            Some(BodyError::BrokenOff(_) | BodyError::Reset | BodyError::WithRequest) => {
-                Self::RequestBody(error)
-            }
+            Some(
+                BodyError::BrokenOff(_)
+                | BodyError::Reset
+                | BodyError::Unfinished
+                | BodyError::WithRequest,
+            ) => Self::RequestBody(Box::new(error)),
             None if error.is_parse() => Self::BadAnswer(AnswerFault::Head(error)),
             None => Self::BrokenOff(error),
         }
@@ -223,7 +260,7 @@ impl UpstreamError {
 }
 
 fn body_error_within(error: &hyper::Error) -> Option<&BodyError> {
-    let mut cause = std::error::Error::source(error);
+    let mut cause = StdError::source(error);
     while let Some(error) = cause {
         if let Some(found) = error.downcast_ref() {
             return Some(found);
@@ -235,10 +272,14 @@ fn body_error_within(error: &hyper::Error) -> Option<&BodyError> {
 
 /// What the guard of the client's connection found wrong with a body.
 fn fault_within(error: &hyper::Error) -> Option<HeadFault> {
-    let Some(BodyError::BrokenOff(of_client)) = body_error_within(error) else {
+    fault_of(body_error_within(error)?)
+}
+
+fn fault_of(error: &BodyError) -> Option<HeadFault> {
+    let BodyError::BrokenOff(of_client) = error else {
         return None;
     };
-    let io = std::error::Error::source(of_client)?.downcast_ref::<io::Error>()?;
+    let io = StdError::source(of_client)?.downcast_ref::<io::Error>()?;
     io.get_ref()?.downcast_ref().copied()
 }
 
@@ -257,6 +298,9 @@ pub enum BodyError {
     /// More came than is taken.
     #[error("the body is too large")]
     TooLarge,
+    /// The app reset its answer before its end, as if that were one.
+    #[error("the answer was reset before its end")]
+    Unfinished,
     /// The body of an answer ended because its request did.
     #[error("the request of this answer ended before its end")]
     WithRequest,
@@ -281,7 +325,7 @@ impl BodyError {
     #[must_use]
     pub fn blame(&self) -> Blame {
         match self {
-            Self::BrokenOff(_) | Self::Ended(Ended::Quiet) => Blame::Upstream,
+            Self::BrokenOff(_) | Self::Ended(Ended::Quiet) | Self::Unfinished => Blame::Upstream,
             Self::Ended(Ended::LeaseOver | Ended::TooSlow)
             | Self::Reset
             | Self::TooLarge
@@ -293,7 +337,7 @@ impl BodyError {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::BrokenOff(_) => "upstream_body_broken_off",
+            Self::BrokenOff(_) | Self::Unfinished => "upstream_body_broken_off",
             Self::Ended(Ended::LeaseOver) => "session_over",
             Self::Ended(Ended::Quiet) => "upstream_body_timeout",
             Self::Ended(Ended::TooSlow) => "request_timeout",

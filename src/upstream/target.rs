@@ -2,14 +2,14 @@
 //!
 //! Built once when the routes are; a request clones counted references.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use http::{HeaderValue, header::InvalidHeaderValue};
+use http::{HeaderValue, header::InvalidHeaderValue, uri::Authority};
 use thiserror::Error;
 
 use super::{answer_headers::AnswerRemoval, removal::FoldedNames};
 use crate::{
-    config::route::{HostHeader, Route, UpstreamAddress},
+    config::route::{HostHeader, Route, UpstreamAddress, UpstreamProtocol},
     identity::RouteId,
 };
 
@@ -29,13 +29,17 @@ pub struct RouteTarget {
     pub to: UpstreamAddress,
     /// From the request's end to the head of the answer.
     pub head_timeout: Duration,
+    /// Which version of HTTP it is spoken to in.
+    pub(super) protocol: UpstreamProtocol,
     /// For the log.
     pub(super) route: RouteId,
     /// `Host` as the app sees it.
     pub(super) host: HeaderValue,
+    /// The same, as a URI has it.
+    pub(super) authority: Option<Authority>,
     /// The public host, with its port unless that is 443.
     pub(super) public_host: HeaderValue,
-    pub(super) answer_removal: AnswerRemoval,
+    pub(super) answer_removal: Arc<AnswerRemoval>,
 }
 
 impl RouteTarget {
@@ -61,10 +65,12 @@ impl RouteTarget {
         Ok(Self {
             to: route.to.clone(),
             head_timeout: route.upstream.timeout,
+            protocol: route.upstream.protocol,
             route: route.id.clone(),
+            authority: Authority::try_from(host.as_bytes()).ok(),
             host,
             public_host,
-            answer_removal: AnswerRemoval::new(identity, !route.from.prefix.is_empty()),
+            answer_removal: Arc::new(AnswerRemoval::new(identity, !route.from.prefix.is_empty())),
         })
     }
 }

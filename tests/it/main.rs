@@ -88,8 +88,12 @@ mod tls_groups;
 #[cfg(test)]
 mod tls_tickets;
 #[cfg(test)]
+mod trailers;
+#[cfg(test)]
 mod upstream_connections;
 #[cfg(test)]
 mod upstream_distrust;
 #[cfg(test)]
 mod upstream_failure;
+#[cfg(test)]
+mod upstream_http2;

@@ -27,7 +27,7 @@ use crate::{
     config::route::{
         Allow, Authority, BrowserAnswer, Encoding, From, GroupsSent, Guests, Help, HostHeader,
         IdentityHeader, IdentityRules, Placeholder, Route, Rules, Segment, Template,
-        UpstreamAddress, UpstreamRules,
+        UpstreamAddress, UpstreamProtocol, UpstreamRules,
     },
     identity::{ClaimRules, Identity, ProviderName, RouteId},
     upstream::{
@@ -78,6 +78,7 @@ pub(super) fn route(port: u16) -> Route {
             )],
         },
         upstream: UpstreamRules {
+            protocol: UpstreamProtocol::default(),
             host: HostHeader::Preserve,
             timeout: Duration::from_secs(5),
         },
