@@ -27,7 +27,7 @@
 //!     -> public rule ? -------------------------------------------+
 //!     -> bearer (oidc/access_token) -> judged ---------------------+
 //!     -> authenticate -> judged (authorize, identity_header) ------+
-//!     -> passing_on -> upstream/forward: removal, headers, identity last -> seats -> client -> app
+//!     -> passing_on -> upstream/forward: removal, headers, identity last -> seats -> client | http2 -> app
 //! and back: head_guard -> answer_headers -> body, with the record -> connection -> client
 //! a WebSocket: passing_on -> websocket -> upstream/websocket -> 101 -> handover, with the record
 //!     -> connection, parted from hyper -> upstream/tunnel, for as long as it would be let in anew

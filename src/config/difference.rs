@@ -108,6 +108,7 @@ fn route(old: &Route, new: &Route) -> Vec<&'static str> {
             },
         upstream:
             UpstreamRules {
+                protocol,
                 host,
                 timeout,
                 strip_prefix,
@@ -134,6 +135,7 @@ fn route(old: &Route, new: &Route) -> Vec<&'static str> {
         ),
         ("identity.groups", *groups == old.identity.groups),
         ("identity.headers", *headers == old.identity.headers),
+        ("upstream.protocol", *protocol == old.upstream.protocol),
         ("upstream.host", *host == old.upstream.host),
         ("upstream.timeout", *timeout == old.upstream.timeout),
         (

@@ -79,7 +79,7 @@ pub struct From {
     pub prefix: String,
 }
 
-/// Where an app is; this version speaks plain HTTP/1.1 to it.
+/// Where an app is; this version speaks plain HTTP to it.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct UpstreamAddress {
     /// Name in lower case, or address.
@@ -251,6 +251,8 @@ pub enum Encoding {
 /// How the app is spoken to.
 #[derive(Clone, Debug)]
 pub struct UpstreamRules {
+    /// Which version of HTTP is spoken.
+    pub protocol: UpstreamProtocol,
     /// What `Host` it sees.
     pub host: HostHeader,
     /// From the request's end to the head of the answer.
@@ -259,6 +261,17 @@ pub struct UpstreamRules {
     pub strip_prefix: String,
     /// What is put at the beginning of paths then: empty, or `/back` without a trailing slash.
     pub add_prefix: String,
+}
+
+/// Which version of HTTP an app is spoken to in.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1 (the default).
+    #[default]
+    Http1,
+    /// HTTP/2, from the first byte on; what gRPC needs.
+    Http2,
 }
 
 /// What `Host` the app sees.

@@ -133,6 +133,7 @@ impl One<'_> {
             browser: raw.unauthenticated.browser.unwrap_or_default(),
             identity,
             upstream: UpstreamRules {
+                protocol: raw.upstream.protocol.unwrap_or_default(),
                 host: raw.upstream.host.map(|host| host.0).unwrap_or_default(),
                 timeout: self.timeout(raw.upstream.timeout.as_ref(), findings),
                 strip_prefix,

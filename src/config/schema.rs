@@ -28,7 +28,7 @@ use super::{
     provider_addresses::{Endpoint, Guid, Issuer, Tenant},
     route::{
         AllowedOrigin, BrowserAnswer, Encoding, From as PublicAddress, Guests, HostHeader,
-        PathPattern, UpstreamAddress,
+        PathPattern, UpstreamAddress, UpstreamProtocol,
     },
     template::{HeaderText, TemplateText},
     values::{Algorithm, FilePath, Line, Name, Of, Word},
@@ -330,6 +330,8 @@ pub(super) struct RawHeaderTable {
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Upstream")]
 pub(super) struct RawUpstream {
+    /// The version of HTTP the app is spoken to in: `"http1"` or `"http2"`. Default: `"http1"`.
+    pub(super) protocol: Option<UpstreamProtocol>,
     /// The `Host` the app sees: `"preserve"`, `"upstream"`, or a host. Default: `"preserve"`.
     pub(super) host: Option<Of<HostHeader>>,
     /// From the request's end to the head of the answer, a duration. Default: `"60s"`.

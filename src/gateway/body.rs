@@ -51,7 +51,7 @@ impl Drop for GatewayBody {
     fn drop(&mut self) {
         // Whoever knows that nothing more comes need not have asked for it.
         if let Some(record) = &mut self.record
-            && self.source.is_end_stream()
+            && self.source.is_whole()
         {
             record.whole();
         }
@@ -127,6 +127,15 @@ impl Source {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Answer(body) => body.is_end_stream(),
+            Self::Own(body) => body.is_end_stream(),
+            Self::Switched(_) => true,
+        }
+    }
+
+    /// Whether all that there is of it was handed on.
+    fn is_whole(&self) -> bool {
+        match self {
+            Self::Answer(body) => body.is_whole(),
             Self::Own(body) => body.is_end_stream(),
             Self::Switched(_) => true,
         }

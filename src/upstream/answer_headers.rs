@@ -3,11 +3,14 @@
 //! The hop's fields, the route's identity headers, our cookies, and what speaks for the whole host
 //! (`Alt-Svc`, `NEL`, `Report-To`, key pins, `Server`, `Via`, HSTS) are removed (S-232): a browser
 //! would tell an app's collector the addresses of sign-ins and of other apps. An answer that a session decided is kept
-//! out of shared caches (S-247, RFC 9111 3.5): nothing here makes one more cacheable than it was.
+//! out of shared caches (S-247, RFC 9111 3.5): nothing here makes one more cacheable than it was. Trailers
+//! lose the same fields, and those that no trailers may have (RFC 9110 6.5.1).
+
+use std::sync::LazyLock;
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{CACHE_CONTROL, STRICT_TRANSPORT_SECURITY, VARY},
+    header::{CACHE_CONTROL, STRICT_TRANSPORT_SECURITY, TRAILER, VARY},
 };
 
 use super::{
@@ -45,6 +48,45 @@ const NEVER_FROM_AN_APP: &[&str] = &[
 /// What an app for a part of a host may not say either: it would put its script before the others.
 const NEVER_FROM_A_PART: &[&str] = &["service_worker_allowed"];
 
+/// What must be known before a body begins, so that it may not stand behind it (RFC 9110 6.5.1): framing,
+/// routing, authentication, cookies, what caches and browsers go by, and how the content is to be read.
+const NEVER_IN_TRAILERS: &[&str] = &[
+    "accept_ranges",
+    "age",
+    "authentication_info",
+    "authorization",
+    "cache_control",
+    "clear_site_data",
+    "content_disposition",
+    "content_encoding",
+    "content_language",
+    "content_length",
+    "content_location",
+    "content_range",
+    "content_security_policy",
+    "content_security_policy_report_only",
+    "content_type",
+    "cookie",
+    "date",
+    "expect",
+    "expires",
+    "host",
+    "location",
+    "max_forwards",
+    "pragma",
+    "range",
+    "refresh",
+    "retry_after",
+    "set_cookie",
+    "status",
+    "vary",
+    "warning",
+    "www_authenticate",
+];
+
+static OF_HEADS_ALONE: LazyLock<FoldedNames> =
+    LazyLock::new(|| FoldedNames::new(NEVER_IN_TRAILERS.iter().map(|name| name.as_bytes())));
+
 /// Fields that some shared caches obey before `Cache-Control` (RFC 9213 and its forerunners).
 const CACHE_CONTROLS_OF_CACHES: [HeaderName; 4] = [
     HeaderName::from_static("cdn-cache-control"),
@@ -73,6 +115,35 @@ impl AnswerRemoval {
         let name = name.as_str().as_bytes();
         self.fixed.contains(name) || self.identity.contains(name)
     }
+
+    /// Whether a field of this name may stand behind the body of an answer.
+    fn allows_behind(&self, name: &HeaderName) -> bool {
+        let is_of_caches = CACHE_CONTROLS_OF_CACHES.contains(name);
+        !(self.removes(name) || is_of_caches || OF_HEADS_ALONE.contains(name.as_str().as_bytes()))
+    }
+
+    /// Removes what an app may not say behind the body of its answer.
+    pub(super) fn cut_from_trailers(&self, trailers: &mut HeaderMap) {
+        remove_where(trailers, |name| !self.allows_behind(name));
+    }
+}
+
+/// Which trailers an answer announces, of those that pass; to be said anew once the answer's fields are
+/// those for the client.
+pub(super) fn announced_trailers(
+    headers: &HeaderMap,
+    removal: &AnswerRemoval,
+) -> Option<HeaderValue> {
+    let lines = headers.get_all(TRAILER).iter();
+    let names = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let names = names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
+    let mut passing: Vec<_> = names.filter(|name| removal.allows_behind(name)).collect();
+    passing.dedup();
+    if passing.is_empty() {
+        return None;
+    }
+    let passing: Vec<_> = passing.iter().map(HeaderName::as_str).collect();
+    HeaderValue::try_from(passing.join(", ")).ok()
 }
 
 /// What the answer's fields depend on, beside the route.

@@ -1,41 +1,46 @@
 //! What streams in both directions: frames of bytes, unbuffered, and nothing that only looks whole.
 //!
 //! A body that breaks off, on whichever side and for whatever reason, ends with an error, so that
-//! the other side's stream is broken off too (S-225). Trailers are dropped in both directions
-//! (S-021).
+//! the other side's stream is broken off too (S-225). Trailers of requests are dropped (S-021), those of
+//! answers pass where the client takes them, without what may not stand there.
 
 use std::{
+    future::poll_fn,
     pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::Version;
+use http::{HeaderMap, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::runtime::Handle;
 
 use super::{
+    answer_headers::AnswerRemoval,
     error::BodyError,
+    http2::Stream,
     lease::{BytesPerSecond, Ended, Lease, Watch},
     pool::{Connection, Pool},
+    seats::Turn,
 };
 use crate::clock::Clock;
 
 /// The body of a request on its way to the app.
 pub type UpstreamBody = Passing<Upload>;
 
-/// The body of an answer on its way to the client. It holds the connection: a clean end gives it
-/// back for others, anything else closes it.
+/// The body of an answer on its way to the client. It holds the connection, or its stream of one: a clean
+/// end gives it back for others, anything else closes it.
 pub type AnswerBody = Passing<Download>;
 
 /// A body that is passed on piece by piece; `S` is what its direction makes of each.
 #[derive(Debug)]
-pub struct Passing<S> {
+pub struct Passing<S: Side> {
     state: State,
     watch: Watch,
     side: S,
@@ -69,31 +74,80 @@ pub trait Side {
     fn pass(&mut self, data: Option<&Bytes>, is_last: bool, clock: &Clock)
     -> Result<(), BodyError>;
 
+    /// Which of the fields behind the body are handed on, if any.
+    fn pass_trailers(&mut self, trailers: HeaderMap) -> Option<HeaderMap>;
+
     /// The body has failed; says for what.
     fn fail(&mut self, error: BodyError) -> BodyError;
+
+    /// Nobody wants more of the body, all of whose bytes were handed on.
+    fn leave(&mut self, rest: Incoming);
 }
 
 impl<S: Side> Passing<S> {
-    fn poll_data(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
-        let State::Open(incoming) = &mut self.state else {
-            return Poll::Ready(None);
-        };
-        self.watch.check()?;
-        let next = match poll_incoming(incoming, context) {
-            Poll::Ready(next) => next,
-            Poll::Pending => {
-                self.watch.wait(context)?;
-                return Poll::Pending;
+    fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        loop {
+            let State::Open(incoming) = &mut self.state else {
+                return Poll::Ready(None);
+            };
+            self.watch.check()?;
+            let next = match Pin::new(&mut *incoming).poll_frame(context) {
+                Poll::Ready(next) => next,
+                Poll::Pending => {
+                    self.watch.wait(context)?;
+                    return Poll::Pending;
+                }
+            };
+            let next = next.transpose().map_err(BodyError::BrokenOff)?;
+            let data = match next.map(Frame::into_data) {
+                None => None,
+                Some(Ok(data)) => Some(data),
+                // Of frames that are no data hyper knows one kind.
+                Some(Err(frame)) => {
+                    self.watch.moved(0);
+                    let trailers = frame.into_trailers().unwrap_or_default();
+                    let Some(trailers) = self.side.pass_trailers(trailers) else {
+                        continue;
+                    };
+                    self.side.pass(None, true, self.watch.clock())?;
+                    self.state = State::Done;
+                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                }
+            };
+            self.watch.moved(data.as_ref().map_or(0, Bytes::len));
+            let is_last = incoming.is_end_stream();
+            self.side.pass(data.as_ref(), is_last, self.watch.clock())?;
+            if data.is_none() || is_last {
+                self.state = State::Done;
             }
-        };
-        let data = next.transpose().map_err(BodyError::BrokenOff)?;
-        self.watch.moved(data.as_ref().map_or(0, Bytes::len));
-        let is_last = incoming.is_end_stream();
-        self.side.pass(data.as_ref(), is_last, self.watch.clock())?;
-        if data.is_none() || is_last {
-            self.state = State::Done;
+            return Poll::Ready(data.map(|data| Ok(Frame::data(data))));
         }
-        Poll::Ready(data.map(Ok))
+    }
+
+    /// Whether all of its bytes were handed on; over HTTP/2 its end may still be on its way.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        match &self.state {
+            State::Done => true,
+            State::Failed => false,
+            State::Open(incoming) => {
+                incoming.is_end_stream() || incoming.size_hint().exact() == Some(0)
+            }
+        }
+    }
+}
+
+impl<S: Side> Drop for Passing<S> {
+    fn drop(&mut self) {
+        if !self.is_whole() {
+            return;
+        }
+        if let State::Open(rest) = std::mem::replace(&mut self.state, State::Done) {
+            self.side.leave(rest);
+        }
     }
 }
 
@@ -106,14 +160,13 @@ impl<S: Side + Unpin> Body for Passing<S> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let next = match ready!(this.poll_data(context)) {
-            Some(Err(error)) => {
+        let next = ready!(this.poll_next(context));
+        Poll::Ready(next.map(|next| {
+            next.map_err(|error| {
                 this.state = State::Failed;
-                Some(Err(this.side.fail(error)))
-            }
-            next => next.map(|data| data.map(Frame::data)),
-        };
-        Poll::Ready(next)
+                this.side.fail(error)
+            })
+        }))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -211,23 +264,48 @@ impl Side for Upload {
         Ok(())
     }
 
+    /// None: some apps would take them for fields of the head (S-021).
+    fn pass_trailers(&mut self, _: HeaderMap) -> Option<HeaderMap> {
+        None
+    }
+
     fn fail(&mut self, error: BodyError) -> BodyError {
         if let Some(progress) = &self.progress {
             progress.fail();
         }
         error
     }
+
+    fn leave(&mut self, _: Incoming) {}
 }
 
 /// The direction from the app to the client.
 #[derive(Debug)]
 pub struct Download {
     /// Gone once the body has ended.
-    connection: Option<Connection>,
-    pool: Arc<Pool>,
+    way: Option<Way>,
     /// That of the request's body, which may still be under way.
     request: Option<Arc<Progress>>,
+    /// HTTP/2 says where a body ends, and a reset may be passed off as such an end.
+    end_is_marked: bool,
+    /// What may not stand in the trailers; without it none pass.
+    trailers: Option<Arc<AnswerRemoval>>,
 }
+
+/// What an answer comes over, and what becomes of that when it has ended.
+#[derive(Debug)]
+enum Way {
+    /// A connection, which goes back to its pool.
+    Http1(Connection, Arc<Pool>),
+    /// A stream, which is given back; and a stranger's turn.
+    Http2 {
+        _stream: Arc<Stream>,
+        _turn: Option<Turn>,
+    },
+}
+
+/// How long an app may take to end an answer all of whose bytes have come.
+const LONGEST_END: Duration = Duration::from_secs(5);
 
 impl AnswerBody {
     pub(super) fn new(
@@ -238,9 +316,10 @@ impl AnswerBody {
         watch: Watch,
     ) -> Self {
         let mut side = Download {
-            connection: Some(connection),
-            pool,
+            way: Some(Way::Http1(connection, pool)),
             request,
+            end_is_marked: false,
+            trailers: None,
         };
         let state = if incoming.is_end_stream() {
             side.end();
@@ -250,32 +329,75 @@ impl AnswerBody {
         };
         Self { state, watch, side }
     }
+
+    /// The body of an answer that comes over `stream`; what one that has no body brings goes to nobody.
+    pub(super) fn over_http2(
+        incoming: Incoming,
+        has_body: bool,
+        stream: Arc<Stream>,
+        turn: Option<Turn>,
+        request: Option<Arc<Progress>>,
+        watch: Watch,
+    ) -> Self {
+        let mut side = Download {
+            way: Some(Way::Http2 {
+                _stream: stream,
+                _turn: turn,
+            }),
+            request,
+            end_is_marked: true,
+            trailers: None,
+        };
+        let state = if incoming.is_end_stream() {
+            side.end();
+            State::Done
+        } else if has_body {
+            State::Open(incoming)
+        } else {
+            side.leave(incoming);
+            State::Done
+        };
+        Self { state, watch, side }
+    }
+
+    /// Has trailers pass, but for what `removal` names and what may not stand there.
+    pub(super) fn pass_trailers(&mut self, removal: &Arc<AnswerRemoval>) {
+        self.side.trailers = Some(Arc::clone(removal));
+    }
 }
 
 impl Download {
-    /// The answer is whole. Whether the request is too decides what becomes of the connection.
+    /// The answer is whole. Whether the request is too decides what becomes of a connection; a stream is
+    /// counted until both are.
     fn end(&mut self) {
-        let Some(connection) = self.connection.take() else {
-            return;
-        };
         let request = self.request.as_ref();
-        if request.is_none_or(|request| request.is_sent()) {
-            Pool::put_back(&self.pool, connection);
+        if let Some(Way::Http1(connection, pool)) = self.way.take()
+            && request.is_none_or(|request| request.is_sent())
+        {
+            Pool::put_back(&pool, connection);
         }
     }
 }
 
 impl Side for Download {
     fn pass(&mut self, data: Option<&Bytes>, is_last: bool, _: &Clock) -> Result<(), BodyError> {
+        if data.is_none() && self.end_is_marked && !is_last {
+            return Err(BodyError::Unfinished);
+        }
         if data.is_none() || is_last {
             self.end();
         }
         Ok(())
     }
 
+    fn pass_trailers(&mut self, mut trailers: HeaderMap) -> Option<HeaderMap> {
+        self.trailers.as_ref()?.cut_from_trailers(&mut trailers);
+        (!trailers.is_empty()).then_some(trailers)
+    }
+
     fn fail(&mut self, error: BodyError) -> BodyError {
         // Closes it at once: what the app still sends is for nobody.
-        self.connection = None;
+        self.way = None;
         let request = self.request.as_ref();
         match error {
             // The connection was given up because of the request; the app did nothing wrong.
@@ -285,23 +407,33 @@ impl Side for Download {
             error => error,
         }
     }
-}
 
-/// The next piece of data; trailers are passed over.
-fn poll_incoming(
-    incoming: &mut Incoming,
-    context: &mut Context<'_>,
-) -> Poll<Option<Result<Bytes, hyper::Error>>> {
-    loop {
-        match ready!(Pin::new(&mut *incoming).poll_frame(context)) {
-            None => return Poll::Ready(None),
-            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-            Some(Ok(frame)) => {
-                if let Ok(data) = frame.into_data() {
-                    return Poll::Ready(Some(Ok(data)));
-                }
+    /// Waits for the end, for a while: an app that is told before that its answer is not wanted would take
+    /// its client for gone.
+    fn leave(&mut self, mut rest: Incoming) {
+        let Some(way @ Way::Http2 { .. }) = self.way.take() else {
+            return;
+        };
+        let mut context = Context::from_waker(Waker::noop());
+        loop {
+            match Pin::new(&mut rest).poll_frame(&mut context) {
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(_) => return,
+                Poll::Pending => break,
             }
         }
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        runtime.spawn(async move {
+            let _way = way;
+            let ending = poll_fn(|context| match Pin::new(&mut rest).poll_frame(context) {
+                // Should there be more, it is for nobody.
+                Poll::Ready(_) => Poll::Ready(()),
+                Poll::Pending => Poll::Pending,
+            });
+            let _ = tokio::time::timeout(LONGEST_END, ending).await;
+        });
     }
 }
 

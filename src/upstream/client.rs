@@ -1,4 +1,5 @@
-//! The HTTP/1.1 client: sends a request at most once and takes its answer's head.
+//! The HTTP/1.1 client: sends a request at most once and takes its answer's head. What is to go over HTTP/2
+//! it hands on.
 //!
 //! One for each data thread, so that its connections are driven where they are used. A request is
 //! sent a second time only if hyper hands it back unsent (S-098); what is in doubt is never used
@@ -12,7 +13,9 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header::CONTENT_TYPE,
+};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::select;
@@ -22,6 +25,7 @@ use super::{
     connect::dial,
     connection_bound,
     error::{AnswerFault, UpstreamError},
+    http2::Http2Client,
     lease::{Lease, Watch},
     pool::{Connection, Pool},
     seated::Seated,
@@ -56,6 +60,7 @@ pub struct UpstreamClient {
     clock: Clock,
     seats: Arc<Seats>,
     pools: Arc<Mutex<HashMap<UpstreamAddress, Arc<Pool>>>>,
+    http2: Http2Client,
 }
 
 impl UpstreamClient {
@@ -63,6 +68,7 @@ impl UpstreamClient {
     #[must_use]
     pub fn new(clock: Clock, seats: Arc<Seats>) -> Self {
         Self {
+            http2: Http2Client::new(clock.clone(), Arc::clone(&seats)),
             clock,
             seats,
             pools: Arc::default(),
@@ -80,7 +86,8 @@ impl UpstreamClient {
         &self.seats
     }
 
-    /// Sends a request of `caller` whose fields and framing are as the app shall see them.
+    /// Sends a request of `caller` whose fields and framing are as the app shall see them, in the version
+    /// of HTTP that it says.
     ///
     /// `head_timeout` runs from the end of the request to the head of the answer. The lease of the
     /// request's body holds for the answer's too.
@@ -94,6 +101,9 @@ impl UpstreamClient {
         request: Request<UpstreamBody>,
         head_timeout: Duration,
     ) -> Result<Response<AnswerBody>, UpstreamError> {
+        if request.version() == Version::HTTP_2 {
+            return self.http2.send(to, caller, request, head_timeout).await;
+        }
         let answered = self.exchange(to, caller, request, head_timeout).await?;
         // The guard lets everything through behind it: there is nothing that it could mean (S-087).
         if answered.answer.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -102,7 +112,7 @@ impl UpstreamClient {
         answered.streams(self.clock.clone())
     }
 
-    /// Sends a request and takes the head of its answer, whatever that says.
+    /// Sends a request over HTTP/1.1 and takes the head of its answer, whatever that says.
     pub(super) async fn exchange(
         &self,
         to: &UpstreamAddress,
@@ -167,11 +177,7 @@ impl Answered {
             request,
             lease,
         } = self;
-        let longest_quiet = if is_event_stream(answer.headers()) {
-            Duration::MAX
-        } else {
-            LONGEST_QUIET
-        };
+        let longest_quiet = longest_quiet(answer.headers());
         let watch = Watch::new(clock, lease, longest_quiet);
         watch.check().map_err(UpstreamError::of_end)?;
         Ok(answer.map(|incoming| AnswerBody::new(incoming, connection, pool, request, watch)))
@@ -226,7 +232,8 @@ impl Exchange<'_> {
         } = connection;
         expected.next_answer(request.method() == Method::HEAD);
         let mut answer = pin!(sender.try_send_request(request));
-        let mut timed_out = pin!(self.timed_out());
+        let progress = self.progress.as_deref();
+        let mut timed_out = pin!(timed_out(self.clock, self.head_timeout, progress));
         let answer = select! {
             biased;
             answer = &mut answer => answer,
@@ -236,29 +243,6 @@ impl Exchange<'_> {
             Some(unsent) => Failure::Unsent(Box::new(unsent), failed.into_error()),
             None => Failure::Final(of_exchange(failed.into_error(), expected)),
         })
-    }
-
-    /// Waits until the app has had its time: for the head once the request is whole, until then for
-    /// each piece of the request.
-    async fn timed_out(&self) {
-        let Some(progress) = &self.progress else {
-            return self.clock.sleep(self.head_timeout).await;
-        };
-        loop {
-            let limit = if progress.is_sent() {
-                self.head_timeout
-            } else {
-                LONGEST_QUIET
-            };
-            let end = progress.moved_at().saturating_add(limit);
-            let left = end.saturating_sub(self.clock.now().monotonic);
-            if left.is_zero() {
-                return;
-            }
-            // A request that becomes whole in the meantime has the head's time from then on.
-            let wait = left.min(self.head_timeout.max(Duration::from_millis(1)));
-            self.clock.sleep(wait).await;
-        }
     }
 
     #[expect(clippy::disallowed_methods, reason = "one of the two HTTP clients")]
@@ -284,6 +268,29 @@ impl Exchange<'_> {
     }
 }
 
+/// Waits until the app has had its time: for the head once the request is whole, until then for each
+/// piece of the request.
+pub(super) async fn timed_out(clock: &Clock, head_timeout: Duration, progress: Option<&Progress>) {
+    let Some(progress) = progress else {
+        return clock.sleep(head_timeout).await;
+    };
+    loop {
+        let limit = if progress.is_sent() {
+            head_timeout
+        } else {
+            LONGEST_QUIET
+        };
+        let end = progress.moved_at().saturating_add(limit);
+        let left = end.saturating_sub(clock.now().monotonic);
+        if left.is_zero() {
+            return;
+        }
+        // A request that becomes whole in the meantime has the head's time from then on.
+        let wait = left.min(head_timeout.max(Duration::from_millis(1)));
+        clock.sleep(wait).await;
+    }
+}
+
 enum Failure {
     Final(UpstreamError),
     /// Nothing of the request was sent; it may be sent elsewhere.
@@ -300,14 +307,27 @@ fn of_exchange(error: hyper::Error, expected: &Expected) -> UpstreamError {
     }
 }
 
-/// A quiet event stream is not idle.
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let Some(media_type) = headers.get(CONTENT_TYPE) else {
-        return false;
+/// How long an app may take between two pieces of an answer: a quiet event stream is not idle, and
+/// neither is a stream of gRPC.
+pub(super) fn longest_quiet(headers: &HeaderMap) -> Duration {
+    let Some(content_type) = headers.get(CONTENT_TYPE) else {
+        return LONGEST_QUIET;
     };
-    let media_type = media_type.as_bytes();
-    let end = media_type.iter().position(|byte| *byte == b';');
-    media_type[..end.unwrap_or(media_type.len())]
-        .trim_ascii()
-        .eq_ignore_ascii_case(b"text/event-stream")
+    let content_type = content_type.as_bytes();
+    let end = content_type.iter().position(|byte| *byte == b';');
+    let media_type = content_type[..end.unwrap_or(content_type.len())].trim_ascii();
+    let is_event_stream = media_type.eq_ignore_ascii_case(b"text/event-stream");
+    if is_event_stream || is_grpc(headers) {
+        Duration::MAX
+    } else {
+        LONGEST_QUIET
+    }
+}
+
+/// Whether a message says that it is one of gRPC, in whatever encoding.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    const GRPC: &[u8] = b"application/grpc";
+    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let begun = content_type.and_then(|it| it.get(..GRPC.len()));
+    begun.is_some_and(|begun| begun.eq_ignore_ascii_case(GRPC))
 }

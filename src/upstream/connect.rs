@@ -15,7 +15,7 @@ use super::error::UpstreamError;
 use crate::{clock::Clock, config::route::UpstreamAddress};
 
 /// How long an app may take to accept a connection, its name's resolution included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Most addresses of a name that are tried.
 const MAX_ADDRESSES: usize = 8;

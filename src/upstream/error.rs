@@ -2,7 +2,7 @@
 //!
 //! No message names the app's address: these texts may end up near a client (S-238).
 
-use std::{fmt, io};
+use std::{error::Error as StdError, fmt, io, sync::Arc};
 
 use http::StatusCode;
 use thiserror::Error;
@@ -57,10 +57,13 @@ pub enum UpstreamError {
     RefusedBody(#[source] HeadFault),
     /// The client broke off its request.
     #[error("the client broke off its request")]
-    RequestBody(#[source] hyper::Error),
+    RequestBody(#[source] Box<dyn StdError + Send + Sync>),
     /// The client stopped sending its request, or sends it too slowly.
     #[error("the client did not go on with its request in time")]
     RequestTimeout,
+    /// What several requests waited for failed for all of them.
+    #[error(transparent)]
+    Shared(Arc<Self>),
     /// The app switched to a protocol nobody asked for.
     #[error("the app switched protocols unasked")]
     UnaskedUpgrade,
@@ -80,6 +83,9 @@ pub enum AnswerFault {
         "the app answered the handshake of a WebSocket with success, and did not switch protocols"
     )]
     NotSwitched,
+    /// The app was to be spoken to in HTTP/2, and did not answer in it.
+    #[error("the app does not speak the HTTP/2 that `[upstream] protocol` says it does")]
+    NoHttp2(#[source] Option<hyper::Error>),
     /// It could be read in more than one way, or belongs to no request.
     #[error("the answer was refused as {}", .0.reason())]
     Refused(#[source] HeadFault),
@@ -163,6 +169,7 @@ impl UpstreamError {
             | Self::Crowded(_)
             | Self::HeadTimeout
             | Self::UnaskedUpgrade => Blame::Upstream,
+            Self::Shared(error) => error.blame(),
         }
     }
 
@@ -181,6 +188,7 @@ impl UpstreamError {
             Self::BadAnswer(_) | Self::BrokenOff(_) | Self::Connect(_) | Self::UnaskedUpgrade => {
                 StatusCode::BAD_GATEWAY
             }
+            Self::Shared(error) => error.status(),
         }
     }
 
@@ -201,6 +209,7 @@ impl UpstreamError {
             Self::RefusedBody(fault) => fault.reason(),
             Self::RequestBody(_) => "request_broken_off",
             Self::RequestTimeout => "request_timeout",
+            Self::Shared(error) => error.reason(),
             Self::UnaskedUpgrade => "upstream_unasked_upgrade",
         }
     }
@@ -228,6 +237,31 @@ impl UpstreamError {
         }
     }
 
+    /// The same error for one of several who waited.
+    pub(super) fn shared(error: &Arc<Self>) -> Self {
+        match **error {
+            Self::ConnectTimeout => Self::ConnectTimeout,
+            Self::Crowded(crowd) => Self::Crowded(crowd),
+            _ => Self::Shared(Arc::clone(error)),
+        }
+    }
+
+    /// Says what a request was whose body failed.
+    pub(super) fn of_request_body(error: BodyError) -> Self {
+        if let Some(fault) = fault_of(&error) {
+            return Self::RefusedBody(fault);
+        }
+        match error {
+            BodyError::Ended(ended) => Self::of_end(ended),
+            BodyError::TooLarge => Self::BodyTooLarge,
+            BodyError::BrokenOff(_)
+            | BodyError::Reset
+            | BodyError::Switched(_)
+            | BodyError::Unfinished
+            | BodyError::WithRequest => Self::RequestBody(Box::new(error)),
+        }
+    }
+
     /// Says what a failed exchange was: a fault of the request's body reaches us through hyper.
     pub(super) fn of_exchange(error: hyper::Error) -> Self {
         if let Some(fault) = fault_within(&error) {
@@ -240,8 +274,9 @@ impl UpstreamError {
                 BodyError::BrokenOff(_)
                 | BodyError::Reset
                 | BodyError::Switched(_)
+                | BodyError::Unfinished
                 | BodyError::WithRequest,
-            ) => Self::RequestBody(error),
+            ) => Self::RequestBody(Box::new(error)),
             None if error.is_parse() => Self::BadAnswer(AnswerFault::Head(error)),
             None => Self::BrokenOff(error),
         }
@@ -249,7 +284,7 @@ impl UpstreamError {
 }
 
 fn body_error_within(error: &hyper::Error) -> Option<&BodyError> {
-    let mut cause = std::error::Error::source(error);
+    let mut cause = StdError::source(error);
     while let Some(error) = cause {
         if let Some(found) = error.downcast_ref() {
             return Some(found);
@@ -261,10 +296,14 @@ fn body_error_within(error: &hyper::Error) -> Option<&BodyError> {
 
 /// What the guard of the client's connection found wrong with a body.
 fn fault_within(error: &hyper::Error) -> Option<HeadFault> {
-    let Some(BodyError::BrokenOff(of_client)) = body_error_within(error) else {
+    fault_of(body_error_within(error)?)
+}
+
+fn fault_of(error: &BodyError) -> Option<HeadFault> {
+    let BodyError::BrokenOff(of_client) = error else {
         return None;
     };
-    let io = std::error::Error::source(of_client)?.downcast_ref::<io::Error>()?;
+    let io = StdError::source(of_client)?.downcast_ref::<io::Error>()?;
     io.get_ref()?.downcast_ref().copied()
 }
 
@@ -286,6 +325,9 @@ pub enum BodyError {
     /// More came than is taken.
     #[error("the body is too large")]
     TooLarge,
+    /// The app reset its answer before its end, as if that were one.
+    #[error("the answer was reset before its end")]
+    Unfinished,
     /// The body of an answer ended because its request did.
     #[error("the request of this answer ended before its end")]
     WithRequest,
@@ -311,7 +353,10 @@ impl BodyError {
     #[must_use]
     pub fn blame(&self) -> Blame {
         match self {
-            Self::BrokenOff(_) | Self::Ended(Ended::Quiet) | Self::Switched(_) => Blame::Upstream,
+            Self::BrokenOff(_)
+            | Self::Ended(Ended::Quiet)
+            | Self::Switched(_)
+            | Self::Unfinished => Blame::Upstream,
             Self::Ended(Ended::LeaseOver | Ended::NoLongerAllowed | Ended::TooSlow)
             | Self::Reset
             | Self::TooLarge
@@ -323,7 +368,7 @@ impl BodyError {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::BrokenOff(_) | Self::Switched(_) => "upstream_body_broken_off",
+            Self::BrokenOff(_) | Self::Switched(_) | Self::Unfinished => "upstream_body_broken_off",
             Self::Ended(Ended::LeaseOver) => "session_over",
             Self::Ended(Ended::NoLongerAllowed) => "no_longer_allowed",
             Self::Ended(Ended::Quiet) => "upstream_body_timeout",

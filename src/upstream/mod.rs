@@ -1,4 +1,4 @@
-//! Speaking HTTP/1.1 to the app, and exactly which headers cross in both directions.
+//! Speaking HTTP/1.1 or HTTP/2 to the app, and exactly which headers cross in both directions.
 //!
 //! Nothing here decides who may come in: a request that arrives has been let in. What is promised is
 //! that whatever a client sends under the name of a header of ours is removed first, always, and
@@ -9,7 +9,8 @@
 //! - [`removal`], [`headers`], [`cookies`], [`identity_header`], `trace`: the request's fields
 //! - [`path_mapping`]: where paths lie at the app; [`answer_addresses`], `cookie_attributes`: and back
 //! - [`answer_headers`]: the answer's fields
-//! - [`client`], `pool`, [`seats`]: connections to the app, and how many; [`body`]: what streams over them
+//! - [`client`], `pool`, [`seats`]: connections to the app, and how many; `http2`: those that requests share;
+//!   [`body`]: what streams over them
 //! - [`websocket`], [`tunnel`]: a client and an app that switch to another protocol, and what then flows
 //! - [`error`]: what can go wrong, and whose fault it is
 
@@ -24,6 +25,7 @@ pub mod cookies;
 pub mod error;
 pub mod forward;
 pub mod headers;
+mod http2;
 pub mod identity_header;
 pub mod lease;
 pub mod path_mapping;

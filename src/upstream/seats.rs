@@ -20,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, oneshot};
 
 use super::{
     error::{Crowd, UpstreamError},
+    http2::Http2Pool,
     pool::{Connection, Pool},
 };
 use crate::{clock::Clock, config::route::UpstreamAddress, identity::RouteId, telemetry::Seldom};
@@ -142,7 +143,7 @@ impl House {
     /// once the thread that drives it has come to close its socket.
     fn close_longest_idle(&self) {
         let apps: Vec<_> = lock(&self.apps).iter().filter_map(Weak::upgrade).collect();
-        let pools = || apps.iter().flat_map(|app| app.pools());
+        let pools = || apps.iter().flat_map(|app| app.all_pools());
         // Somebody may be quicker, but not for ever: each time one less is idle.
         while let Some((_, pool)) = pools()
             .filter_map(|pool| Some((pool.idle_since()?, pool)))
@@ -163,6 +164,8 @@ pub(super) struct AppSeats {
     strangers: Semaphore,
     /// Each data thread's.
     pools: Mutex<Vec<Weak<Pool>>>,
+    /// Each data thread's, where the app is spoken to in HTTP/2.
+    http2: Mutex<Vec<Weak<Http2Pool>>>,
     /// How many may be in the queue.
     queued: AtomicUsize,
     /// Those who take the next connection that comes back, first come, first served. Some may have
@@ -211,6 +214,7 @@ impl AppSeats {
             seats: Arc::new(Semaphore::new(share.of_app)),
             strangers: Semaphore::new(share.of_strangers),
             pools: Mutex::default(),
+            http2: Mutex::default(),
             queued: AtomicUsize::new(0),
             queue: Mutex::default(),
         }
@@ -219,6 +223,33 @@ impl AppSeats {
     /// Lets the idle connections of a pool be found by those who wait.
     pub(super) fn add(&self, pool: &Arc<Pool>) {
         lock(&self.pools).push(Arc::downgrade(pool));
+    }
+
+    /// The same for connections that speak HTTP/2.
+    pub(super) fn add_http2(&self, pool: &Arc<Http2Pool>) {
+        lock(&self.http2).push(Arc::downgrade(pool));
+    }
+
+    /// The HTTP/2 connections of all threads.
+    pub(super) fn http2_pools(&self) -> Vec<Arc<Http2Pool>> {
+        lock(&self.http2).iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Whether a seat can be had without waiting, as it looks now.
+    pub(super) fn has_free(&self) -> bool {
+        self.seats.available_permits() > 0 && self.house.seats.available_permits() > 0
+    }
+
+    /// A seat for a connection that is shared; waits for one if need be.
+    pub(super) async fn new_seat(&self, clock: &Clock) -> Result<Seat, UpstreamError> {
+        if let Some(seat) = self.try_seat() {
+            return Ok(seat);
+        }
+        tokio::select! {
+            biased;
+            seat = self.seat() => Ok(seat),
+            () = clock.sleep(LONGEST_WAIT) => Err(UpstreamError::Crowded(self.crowd())),
+        }
     }
 
     /// What a request of `caller` needs before it may use any connection.
@@ -318,11 +349,38 @@ impl AppSeats {
         lock(&self.pools).iter().filter_map(Weak::upgrade).collect()
     }
 
+    fn all_pools(&self) -> impl Iterator<Item = AnyPool> {
+        let http1 = self.pools().into_iter().map(AnyPool::Http1);
+        http1.chain(self.http2_pools().into_iter().map(AnyPool::Http2))
+    }
+
     fn crowd(&self) -> Crowd {
         if self.seats.available_permits() == 0 {
             Crowd::App
         } else {
             Crowd::House
+        }
+    }
+}
+
+/// What holds idle connections.
+enum AnyPool {
+    Http1(Arc<Pool>),
+    Http2(Arc<Http2Pool>),
+}
+
+impl AnyPool {
+    fn idle_since(&self) -> Option<Duration> {
+        match self {
+            Self::Http1(pool) => pool.idle_since(),
+            Self::Http2(pool) => pool.idle_since(),
+        }
+    }
+
+    fn close_longest_idle(&self) -> bool {
+        match self {
+            Self::Http1(pool) => pool.close_longest_idle(),
+            Self::Http2(pool) => pool.close_longest_idle(),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, header::InvalidHeaderValue};
+use http::{HeaderValue, header::InvalidHeaderValue, uri::Authority};
 use thiserror::Error;
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
     removal::FoldedNames,
 };
 use crate::{
-    config::route::{HostHeader, Route, UpstreamAddress},
+    config::route::{HostHeader, Route, UpstreamAddress, UpstreamProtocol},
     identity::RouteId,
 };
 
@@ -38,13 +38,17 @@ pub struct RouteTarget {
     pub to: UpstreamAddress,
     /// From the request's end to the head of the answer.
     pub head_timeout: Duration,
+    /// Which version of HTTP it is spoken to in.
+    pub(super) protocol: UpstreamProtocol,
     /// For the log.
     pub(super) route: RouteId,
     /// `Host` as the app sees it.
     pub(super) host: HeaderValue,
+    /// The same, as a URI has it.
+    pub(super) authority: Option<Authority>,
     /// The public host, with its port unless that is 443.
     pub(super) public_host: HeaderValue,
-    pub(super) answer_removal: AnswerRemoval,
+    pub(super) answer_removal: Arc<AnswerRemoval>,
     /// Whether its operator was told what its app offers in vain; all threads share it.
     has_warned: Arc<AtomicBool>,
     /// What the app and people call it.
@@ -83,13 +87,15 @@ impl RouteTarget {
         Ok(Self {
             to: route.to.clone(),
             head_timeout: route.upstream.timeout,
+            protocol: route.upstream.protocol,
             route: route.id.clone(),
+            authority: Authority::try_from(host.as_bytes()).ok(),
             host,
             public_host,
             has_warned: Arc::default(),
             addresses,
             stripped,
-            answer_removal: AnswerRemoval::new(identity, !route.from.prefix.is_empty()),
+            answer_removal: Arc::new(AnswerRemoval::new(identity, !route.from.prefix.is_empty())),
         })
     }
 }

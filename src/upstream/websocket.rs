@@ -22,6 +22,7 @@ use super::{
     headers::connection_tokens,
     tunnel::Tunnel,
 };
+use crate::config::route::UpstreamProtocol;
 
 /// The only version there is.
 pub const VERSION: HeaderValue = HeaderValue::from_static("13");
@@ -48,7 +49,7 @@ pub async fn open(
     with: Forwarding<'_>,
 ) -> Result<Opened, UpstreamError> {
     let Forwarding { client, target, .. } = with;
-    let mut request = request_for(request, &with)?;
+    let mut request = request_for(request, UpstreamProtocol::Http1, &with)?;
     ask_in(request.headers_mut(), key);
     let mut answered = client
         .exchange(&target.to, with.caller, request, target.head_timeout)
@@ -56,7 +57,7 @@ pub async fn open(
         .inspect_err(|error| warn_of_crowd(error, &with))?;
     if answered.answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         let answer = answered.streams(client.clock().clone())?;
-        return Ok(Opened::Answer(answer_from(answer, &with)));
+        return Ok(Opened::Answer(answer_from(answer, false, &with)));
     }
     agrees(answered.answer.headers(), key)?;
     if let Some(lease) = answered.lease.as_ref().filter(|lease| !lease.is_live()) {
@@ -66,7 +67,7 @@ pub async fn open(
     let app = app.await.map_err(UpstreamError::BrokenOff)?;
     let (connection, clock) = (answered.connection, client.clock().clone());
     let tunnel = Tunnel::new(app, connection, answered.lease, clock);
-    let mut answer = answer_from(answered.answer.map(|_| ()), &with);
+    let mut answer = answer_from(answered.answer.map(|_| ()), false, &with);
     answer.headers_mut().remove(CONTENT_LENGTH);
     Ok(Opened::Tunnel(answer, tunnel))
 }

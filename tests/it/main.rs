@@ -94,10 +94,14 @@ mod tls_groups;
 #[cfg(test)]
 mod tls_tickets;
 #[cfg(test)]
+mod trailers;
+#[cfg(test)]
 mod upstream_connections;
 #[cfg(test)]
 mod upstream_distrust;
 #[cfg(test)]
 mod upstream_failure;
+#[cfg(test)]
+mod upstream_http2;
 #[cfg(test)]
 mod websocket;

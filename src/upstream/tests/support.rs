@@ -27,7 +27,7 @@ use crate::{
     config::route::{
         Allow, Authority, BrowserAnswer, Encoding, From, GroupsSent, Guests, Help, HostHeader,
         IdentityHeader, IdentityRules, Placeholder, Route, Rules, Segment, Template,
-        UpstreamAddress, UpstreamRules,
+        UpstreamAddress, UpstreamProtocol, UpstreamRules,
     },
     identity::{ClaimRules, Identity, ProviderName, RouteId},
     upstream::{
@@ -79,6 +79,7 @@ pub(super) fn route(port: u16) -> Route {
             )],
         },
         upstream: UpstreamRules {
+            protocol: UpstreamProtocol::default(),
             host: HostHeader::Preserve,
             strip_prefix: String::new(),
             add_prefix: String::new(),

@@ -1,0 +1,229 @@
+//! Sends a request over HTTP/2 and takes the head of its answer.
+//!
+//! A request is sent again, once and over another connection, if the app provably did nothing with it and
+//! nothing of its body is gone: it was refused, or came behind the last stream that the app still serves
+//! (RFC 9113 6.8, 8.7). Everything else is sent at most once (S-097, S-098).
+
+use std::{
+    collections::HashMap,
+    error::Error as _,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use http::{HeaderMap, Method, Request, Response, StatusCode, header::CONTENT_LENGTH, request};
+use hyper::body::Incoming;
+use tokio::select;
+
+use super::{connection::Stream, loan::Loan, pool::Http2Pool};
+use crate::{
+    clock::Clock,
+    config::route::UpstreamAddress,
+    head_guard::HeadFault,
+    upstream::{
+        body::{AnswerBody, Progress, UpstreamBody},
+        client::{longest_quiet, timed_out},
+        connection_bound,
+        error::{AnswerFault, UpstreamError},
+        lease::Watch,
+        seats::{Caller, Seats},
+    },
+};
+
+/// How often a request is sent at the most that nobody has ever read: connections may end one after the
+/// other, as they do when an app is started anew.
+const MOST_TRIES: usize = 3;
+
+/// Sends requests over connections that they share. Cheap to clone; clones share them too.
+#[derive(Clone, Debug)]
+pub(in crate::upstream) struct Http2Client {
+    clock: Clock,
+    seats: Arc<Seats>,
+    pools: Arc<Mutex<HashMap<UpstreamAddress, Arc<Http2Pool>>>>,
+}
+
+impl Http2Client {
+    pub(in crate::upstream) fn new(clock: Clock, seats: Arc<Seats>) -> Self {
+        Self {
+            clock,
+            seats,
+            pools: Arc::default(),
+        }
+    }
+
+    /// Sends a request of `caller`; all else is as in [`UpstreamClient::send`].
+    ///
+    /// [`UpstreamClient::send`]: crate::upstream::UpstreamClient::send
+    pub(in crate::upstream) async fn send(
+        &self,
+        to: &UpstreamAddress,
+        caller: Caller,
+        request: Request<UpstreamBody>,
+        head_timeout: Duration,
+    ) -> Result<Response<AnswerBody>, UpstreamError> {
+        let pool = self.pool(to);
+        let exchange = Exchange {
+            clock: &self.clock,
+            pool: &pool,
+            head_timeout,
+            progress: request.body().progress(),
+        };
+        let lease = request.body().lease();
+        let is_head = request.method() == Method::HEAD;
+        let turn = pool.seats().turn(caller, &self.clock).await?;
+        let (answer, stream) = exchange.run(request).await?;
+        if has_two_lengths(answer.headers()) {
+            let fault = AnswerFault::Refused(HeadFault::AmbiguousLength);
+            return Err(UpstreamError::BadAnswer(fault));
+        }
+        if connection_bound::is_offered(answer.headers()) {
+            stream.connection().retire();
+        }
+        let longest_quiet = longest_quiet(answer.headers());
+        let watch = Watch::new(self.clock.clone(), lease, longest_quiet);
+        if watch.check().is_err() {
+            return Err(UpstreamError::LeaseOver);
+        }
+        let has_body = !is_head && !is_bodiless(answer.status());
+        let request = exchange.progress;
+        Ok(answer.map(|incoming| {
+            AnswerBody::over_http2(incoming, has_body, stream, turn, request, watch)
+        }))
+    }
+
+    fn pool(&self, to: &UpstreamAddress) -> Arc<Http2Pool> {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = pools.get(to) {
+            return Arc::clone(pool);
+        }
+        let pool = Http2Pool::new(self.clock.clone(), to.clone(), self.seats.of(to));
+        pools.insert(to.clone(), Arc::clone(&pool));
+        pool
+    }
+}
+
+struct Exchange<'a> {
+    clock: &'a Clock,
+    pool: &'a Arc<Http2Pool>,
+    head_timeout: Duration,
+    /// That of the request's body, if it has one.
+    progress: Option<Arc<Progress>>,
+}
+
+impl Exchange<'_> {
+    async fn run(
+        &self,
+        request: Request<UpstreamBody>,
+    ) -> Result<(Response<Incoming>, Arc<Stream>), UpstreamError> {
+        let is_bound = connection_bound::is_asked_for(request.headers());
+        let (parts, mut body) = request.into_parts();
+        let mut but = None;
+        let mut tries_left = MOST_TRIES;
+        loop {
+            let stream = if is_bound {
+                self.pool.stream_apart().await?
+            } else {
+                self.pool.stream(but.as_ref()).await?
+            };
+            let (error, is_unsent) = match self.attempt(&stream, parts.clone(), body).await {
+                Ok(answer) => return Ok((answer, stream)),
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Unread(unread, error, is_unsent)) => {
+                    body = unread;
+                    (error, is_unsent)
+                }
+            };
+            tries_left = if is_unsent {
+                tries_left - 1
+            } else {
+                tries_left.min(2) - 1
+            };
+            if tries_left == 0 {
+                return Err(error);
+            }
+            but = Some(Arc::clone(stream.connection()));
+        }
+    }
+
+    async fn attempt(
+        &self,
+        stream: &Arc<Stream>,
+        parts: request::Parts,
+        body: UpstreamBody,
+    ) -> Result<Response<Incoming>, Failure> {
+        // Connecting takes time, and nothing may be sent after the end.
+        if body.check().is_err() {
+            return Err(Failure::Final(UpstreamError::LeaseOver));
+        }
+        let heads = stream.connection().heads();
+        let (loan, lent) = Loan::of(body, stream);
+        let mut answer = pin!(stream.send(Request::from_parts(parts, lent)));
+        let mut late = pin!(timed_out(
+            self.clock,
+            self.head_timeout,
+            self.progress.as_deref()
+        ));
+        let answer = select! {
+            biased;
+            answer = &mut answer => answer,
+            () = &mut late => {
+                if stream.connection().heads() == heads {
+                    // Nobody else has heard of the app over it either.
+                    stream.connection().retire();
+                }
+                return Err(Failure::Final(UpstreamError::HeadTimeout));
+            }
+        };
+        answer.map_err(|mut failed| {
+            let is_unsent = failed.take_message().is_some();
+            let error = failed.into_error();
+            let is_unread = is_unsent || is_unread(&error);
+            match loan.take_fault() {
+                Some(fault) => Failure::Final(UpstreamError::of_request_body(fault)),
+                None => match loan.take_back().filter(|_| is_unread) {
+                    Some(body) => Failure::Unread(body, of_stream(error), is_unsent),
+                    None => Failure::Final(of_stream(error)),
+                },
+            }
+        })
+    }
+}
+
+enum Failure {
+    Final(UpstreamError),
+    /// The app did nothing with it, and its body is whole; whether it was not even sent.
+    Unread(UpstreamBody, UpstreamError, bool),
+}
+
+/// Whether the app says that it did nothing with the request.
+fn is_unread(error: &hyper::Error) -> bool {
+    let Some(error) = of_h2(error).filter(|error| error.is_remote()) else {
+        return false;
+    };
+    // h2 tells of a GOAWAY those streams alone that came behind the last one the app serves.
+    error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM)
+}
+
+/// What h2 finds wrong with an answer by itself is an answer that cannot be read.
+fn of_stream(error: hyper::Error) -> UpstreamError {
+    if of_h2(&error).is_some_and(h2::Error::is_library) {
+        UpstreamError::BadAnswer(AnswerFault::Head(error))
+    } else {
+        UpstreamError::BrokenOff(error)
+    }
+}
+
+fn of_h2(error: &hyper::Error) -> Option<&h2::Error> {
+    error.source()?.downcast_ref()
+}
+
+/// h2 takes equal lengths for one; over HTTP/1.1 they would be refused.
+fn has_two_lengths(headers: &HeaderMap) -> bool {
+    headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some()
+}
+
+/// Answers that have no content whatever they say (RFC 9110 15.3.5, 15.4.5).
+fn is_bodiless(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
