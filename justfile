@@ -32,6 +32,10 @@ fuzz target="head" seconds="600":
 million-heads:
     VESTIBULE_HEADS=1000000 cargo test --profile ci --locked --test it million_heads -- --nocapture
 
+# the long form of tests/it/large_bodies.rs
+large-bodies:
+    VESTIBULE_BODY_MIB=5120 cargo test --profile ci --locked --test it large_bodies -- --nocapture
+
 # the long form of tests/it/restart/socket.rs
 restarts:
     VESTIBULE_RESTARTS=100 cargo test --profile ci --locked --test it restarts_under_load -- --nocapture

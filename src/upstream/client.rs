@@ -41,7 +41,7 @@ use crate::{
 const LONGEST_QUIET: Duration = Duration::from_mins(5);
 
 /// How much of the head of an answer is read.
-const LIMITS: HeadLimits = HeadLimits {
+pub(super) const LIMITS: HeadLimits = HeadLimits {
     head_bytes: 64 * 1024,
     headers: 256,
     target_bytes: 0,

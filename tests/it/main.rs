@@ -36,6 +36,8 @@ mod identity_header;
 #[cfg(test)]
 mod invariants;
 #[cfg(test)]
+mod large_bodies;
+#[cfg(test)]
 mod layering;
 #[cfg(test)]
 mod left_uploads;

@@ -35,9 +35,10 @@ fn chunked() -> String {
     let names = FORBIDDEN.iter().map(|(name, _)| *name);
     let names: Vec<_> = names.chain(["X-Sum", "Server-Timing"]).collect();
     let lines = FORBIDDEN.iter();
-    let lines: String = lines
+    let lines: Vec<_> = lines
         .map(|(name, value)| format!("{name}: {value}\r\n"))
         .collect();
+    let lines = lines.concat();
     format!(
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: {}\r\n\r\n5\r\nhello\r\n0\r\n\
          {lines}X-Sum: 1\r\nServer-Timing: db;dur=53\r\n\r\n",

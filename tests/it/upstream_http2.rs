@@ -5,6 +5,7 @@ mod connections;
 mod grpc;
 mod requests;
 mod streams;
+mod verdicts;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request};

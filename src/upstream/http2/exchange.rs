@@ -23,7 +23,7 @@ use crate::{
     head_guard::HeadFault,
     upstream::{
         body::{AnswerBody, Progress, UpstreamBody},
-        client::{longest_quiet, timed_out},
+        client::{LIMITS, longest_quiet, timed_out},
         connection_bound,
         error::{AnswerFault, UpstreamError},
         lease::Watch,
@@ -73,9 +73,8 @@ impl Http2Client {
         let is_head = request.method() == Method::HEAD;
         let turn = pool.seats().turn(caller, &self.clock).await?;
         let (answer, stream) = exchange.run(request).await?;
-        if has_two_lengths(answer.headers()) {
-            let fault = AnswerFault::Refused(HeadFault::AmbiguousLength);
-            return Err(UpstreamError::BadAnswer(fault));
+        if let Some(fault) = fault_of(answer.headers()) {
+            return Err(UpstreamError::BadAnswer(AnswerFault::Refused(fault)));
         }
         if connection_bound::is_offered(answer.headers()) {
             stream.connection().retire();
@@ -218,9 +217,15 @@ fn of_h2(error: &hyper::Error) -> Option<&h2::Error> {
     error.source()?.downcast_ref()
 }
 
-/// h2 takes equal lengths for one; over HTTP/1.1 they would be refused.
-fn has_two_lengths(headers: &HeaderMap) -> bool {
-    headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some()
+/// What over HTTP/1.1 would be refused and h2 lets pass: more fields, or equal lengths for one.
+fn fault_of(headers: &HeaderMap) -> Option<HeadFault> {
+    if headers.len() > LIMITS.headers {
+        Some(HeadFault::TooManyFields)
+    } else if headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some() {
+        Some(HeadFault::AmbiguousLength)
+    } else {
+        None
+    }
 }
 
 /// Answers that have no content whatever they say (RFC 9110 15.3.5, 15.4.5).

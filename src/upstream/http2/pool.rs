@@ -245,6 +245,8 @@ impl State {
 
     /// A connection that is being made and is likely to have room for one more.
     fn attempt_to_join(&mut self) -> Option<Outcome> {
+        // One whose task has gone without a word brings nothing.
+        self.attempts.retain(|it| it.outcome.has_changed().is_ok());
         let room = self.likely_room;
         let attempt = self.attempts.iter_mut().find(|it| it.awaited < room)?;
         attempt.awaited += 1;

@@ -2,6 +2,7 @@
 
 mod answer_rules;
 mod guarded;
+mod http2;
 mod identity_rules;
 mod request_rules;
 mod seats;

@@ -223,6 +223,7 @@ pub(super) struct Options {
     pub(super) head_timeout: Duration,
     pub(super) seats: Arc<Seats>,
     pub(super) caller: Caller,
+    pub(super) protocol: UpstreamProtocol,
 }
 
 impl Default for Options {
@@ -233,6 +234,7 @@ impl Default for Options {
             head_timeout: Duration::from_secs(5),
             seats: Arc::new(Seats::new(100, 1)),
             caller: Caller::Person,
+            protocol: UpstreamProtocol::Http1,
         }
     }
 }
@@ -244,6 +246,7 @@ pub(super) async fn front(app: u16, options: Options) -> Front {
     let port = listener.local_addr().unwrap().port();
     let mut route = route(app);
     route.upstream.timeout = options.head_timeout;
+    route.upstream.protocol = options.protocol;
     let context = Arc::new((
         UpstreamClient::new(options.clock, options.seats),
         RouteTarget::new(&route).unwrap(),

@@ -45,7 +45,6 @@ pub(crate) struct Seen {
 pub(crate) struct Asked {
     pub(crate) request: Request<RecvStream>,
     pub(crate) answer: SendResponse<Bytes>,
-    pub(crate) connection: usize,
 }
 
 impl Upstream for App {
@@ -96,11 +95,7 @@ where
                     headers: request.headers().clone(),
                     connection,
                 });
-                tokio::spawn(answering(Asked {
-                    request,
-                    answer,
-                    connection,
-                }));
+                tokio::spawn(answering(Asked { request, answer }));
             }
         }
     })
@@ -201,13 +196,6 @@ impl Asked {
         if !body.is_empty() {
             stream.send_data(Bytes::from_static(body), true).unwrap();
         }
-    }
-
-    /// Answers 200 with this body, and fields behind it.
-    pub(crate) fn says_with_trailers(&mut self, body: &'static [u8], trailers: &[(&str, &str)]) {
-        let mut stream = self.answer.send_response(ok(), false).unwrap();
-        stream.send_data(Bytes::from_static(body), false).unwrap();
-        stream.send_trailers(fields(trailers)).unwrap();
     }
 }
 

@@ -65,6 +65,35 @@ async fn a_length_that_is_not_kept_is_broken_off() {
 }
 
 #[tokio::test]
+async fn a_head_that_http1_could_not_have_is_a_bad_answer() {
+    // S-225
+    let app = app(async |mut asked| {
+        let mut said = head(200, &[]);
+        let fields = said.headers_mut();
+        if asked.path() == "/twice" {
+            fields.append("content-length", "5".parse().unwrap());
+            fields.append("content-length", "5".parse().unwrap());
+        } else {
+            for number in 0..300 {
+                let name = http::HeaderName::try_from(format!("x-{number}")).unwrap();
+                fields.insert(name, "x".parse().unwrap());
+            }
+        }
+        asked.says(said, b"hello");
+    })
+    .await;
+    let front = wiki(&app, HTTP2);
+    let mut client = client(&front).await;
+    for path in ["/twice", "/many"] {
+        let answer = client.get(path).await;
+        assert_eq!(answer.status, 502, "{path}");
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(text.contains("upstream_bad_answer"), "{text}");
+    }
+    assert_eq!(app.connections(), 1);
+}
+
+#[tokio::test]
 async fn an_early_answer_is_whole_though_the_rest_of_the_request_is_declined() {
     // S-225, RFC 9113 8.1
     let (address, accepted) = raw_app(|id| {
