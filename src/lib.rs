@@ -26,7 +26,7 @@
 //!     -> public rule ? -------------------------------------------+
 //!     -> bearer (oidc/access_token) -> judged ---------------------+
 //!     -> authenticate -> judged (authorize, identity_header) ------+
-//!     -> passing_on -> upstream/forward: removal, headers, identity last -> seats -> client -> app
+//!     -> passing_on -> upstream/forward: removal, headers, identity last -> tries -> seats -> client -> app
 //! and back: head_guard -> answer_headers -> body, with the record -> connection -> client
 //! its end, whichever it is: record -> count and access line
 //! ```
@@ -50,7 +50,7 @@
 //! | [`session`] | who is in, until when | leaves only |
 //! | [`upstream`] | speaking to the app; which headers cross | leaves only |
 //! | [`pages`] | what people see of us | leaves only |
-//! | [`config`], [`head_guard`], [`identity`], [`key_ring`], [`clock`], [`secret`], [`telemetry`], [`peer`], [`reserved`] | leaves | one another at most |
+//! | [`config`], [`head_guard`], [`identity`], [`key_ring`], [`clock`], [`secret`], [`telemetry`], [`peer`], [`reserved`], [`trust`] | leaves | one another at most |
 //!
 //! A test (`tests/it/layering.rs`) keeps that table true.
 
@@ -74,4 +74,5 @@ pub mod reserved;
 pub mod secret;
 pub mod session;
 pub mod telemetry;
+pub mod trust;
 pub mod upstream;
