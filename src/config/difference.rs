@@ -8,7 +8,7 @@ use super::{
     Config,
     listener::{Limits, Listen},
     provider::Provider,
-    route::{Help, IdentityRules, Route, UpstreamRules},
+    route::{Help, IdentityRules, Route, UpstreamRules, UpstreamTls},
     session::SessionLimits,
 };
 use crate::identity::{ProviderName, RouteId};
@@ -105,7 +105,18 @@ fn route(old: &Route, new: &Route) -> Vec<&'static str> {
                 groups,
                 headers,
             },
-        upstream: UpstreamRules { host, timeout },
+        upstream:
+            UpstreamRules {
+                host,
+                timeout,
+                tls:
+                    UpstreamTls {
+                        ca_file,
+                        client,
+                        server_name,
+                    },
+                health,
+            },
         help: Help { contact, text },
         place: _,
     } = new;
@@ -128,6 +139,16 @@ fn route(old: &Route, new: &Route) -> Vec<&'static str> {
         ("identity.headers", *headers == old.identity.headers),
         ("upstream.host", *host == old.upstream.host),
         ("upstream.timeout", *timeout == old.upstream.timeout),
+        ("upstream.ca_file", *ca_file == old.upstream.tls.ca_file),
+        (
+            "upstream.client_cert_file",
+            *client == old.upstream.tls.client,
+        ),
+        (
+            "upstream.server_name",
+            *server_name == old.upstream.tls.server_name,
+        ),
+        ("upstream.health", *health == old.upstream.health),
         ("help.contact", *contact == old.help.contact),
         ("help.text", *text == old.help.text),
     ])

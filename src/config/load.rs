@@ -82,7 +82,9 @@ pub fn load(config_dir: &Path, environment: &[(String, String)]) -> Loaded {
     let is_refused = findings
         .iter()
         .any(|finding| finding.severity == Severity::Error);
-    let (tls, sources) = (main.tls.clone(), main.sources.clone());
+    let (tls, mut sources) = (main.tls.clone(), main.sources.clone());
+    let files = candidates.iter().flat_map(|candidate| &candidate.files);
+    files.for_each(|file| sources.file(file.clone()));
     let routes: Vec<_> = candidates
         .iter()
         .filter_map(|candidate| candidate.route.clone())
@@ -119,6 +121,7 @@ struct Main {
     providers: Providers,
     aliases: GroupAliases,
     sources: Sources,
+    base: PathBuf,
 }
 
 impl Main {
@@ -145,6 +148,7 @@ impl Main {
             providers: Providers::default(),
             aliases: GroupAliases::new(),
             sources: sources(config_dir, base, &raw),
+            base: base.to_owned(),
             layers,
             is_known,
             raw: RawMain::default(),
@@ -299,6 +303,7 @@ fn route(
         main: &main.document,
         providers: &main.providers,
         aliases: &main.aliases,
+        base: &main.base,
     };
     Some(routes_file::resolve(document, id, raw, &around, findings))
 }

@@ -17,7 +17,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
 use super::{
-    addresses::Domain,
+    addresses::{CertifiedName, Domain, RequestPath},
     bearer::TokenIssuer,
     network::Network,
     provider_addresses::{Endpoint, Guid, Issuer, Tenant},
@@ -117,6 +117,7 @@ const fn entry_of<F: Format>() -> Entry {
 
 const FORMATS: &[Entry] = &[
     entry_of::<Algorithm>(),
+    entry_of::<CertifiedName>(),
     entry_of::<Domain>(),
     entry_of::<Duration>(),
     entry_of::<Endpoint>(),
@@ -133,6 +134,7 @@ const FORMATS: &[Entry] = &[
     entry_of::<Network>(),
     entry_of::<PathPattern>(),
     entry_of::<PublicAddress>(),
+    entry_of::<RequestPath>(),
     entry_of::<Size>(),
     entry_of::<SizeOrOff>(),
     entry_of::<SocketAddr>(),

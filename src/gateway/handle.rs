@@ -212,6 +212,7 @@ impl Worker {
             response = head_only(response);
         }
         record.answered(decision, reason, response.status());
+        record.reached(context.reached);
         response.map(|source| GatewayBody::new(source, record))
     }
 

@@ -68,6 +68,7 @@ impl Worker {
                 session_decided: identity.is_some(),
                 hsts: context.house().hsts.as_ref(),
             },
+            reached: &context.reached,
         };
         tokio::select! {
             biased;

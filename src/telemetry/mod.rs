@@ -21,6 +21,8 @@ pub use self::{
     decision::Decision,
     ended::Ended,
     log::{chain, start_log},
-    metrics::{Metrics, OpenConnection, ReloadOutcome, RequestCounter, SharedMetrics},
+    metrics::{
+        AddressStatus, Metrics, OpenConnection, ReloadOutcome, RequestCounter, SharedMetrics,
+    },
     seldom::Seldom,
 };

@@ -174,6 +174,20 @@ impl UpstreamBody {
         }
     }
 
+    /// Another one without content, under the same lease.
+    pub(super) fn bare(&self) -> Self {
+        let clock = self.watch.clock().clone();
+        Self {
+            state: State::Done,
+            watch: Watch::new(clock, self.watch.lease(), Duration::MAX),
+            side: Upload {
+                end_is_marked: false,
+                left: 0,
+                progress: None,
+            },
+        }
+    }
+
     /// Whether more is announced than may come.
     pub(super) fn is_too_large(&self) -> bool {
         self.size_hint().lower() > self.side.left

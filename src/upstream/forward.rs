@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 
 use super::{
     answer_headers::{self, AnswerFacts},
+    app::Reached,
     body::{AnswerBody, BodyLimits, UpstreamBody},
     client::UpstreamClient,
     connection_bound,
@@ -42,6 +43,8 @@ pub struct Forwarding<'a> {
     pub body: BodyLimits,
     /// What the answer's fields depend on.
     pub answer: AnswerFacts<'a>,
+    /// Told at which address of the app the request is.
+    pub reached: &'a Reached,
 }
 
 /// Passes a request on and hands back the answer, its body still streaming.
@@ -55,7 +58,13 @@ pub async fn forward(
     let Forwarding { client, target, .. } = with;
     let request = request_for(request, &with)?;
     let answer = client
-        .send(&target.to, with.caller, request, target.head_timeout)
+        .send(
+            &target.app,
+            with.caller,
+            request,
+            target.head_timeout,
+            with.reached,
+        )
         .await
         .inspect_err(|error| {
             if let UpstreamError::Crowded(crowd) = error {
@@ -170,7 +179,8 @@ fn answer_from(mut answer: Response<AnswerBody>, with: &Forwarding<'_>) -> Respo
         answer.headers_mut().remove(CONTENT_LENGTH);
     }
     let headers = answer.headers_mut();
-    if connection_bound::refuse_offers(headers) && with.client.pool(&with.target.to).warns_first() {
+    if connection_bound::refuse_offers(headers) && with.client.pool(&with.target.app).warns_first()
+    {
         tell_of_refused_offer(with);
     }
     answer_headers::for_client(headers, with.target, with.answer);

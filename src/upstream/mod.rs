@@ -8,11 +8,18 @@
 //! - [`forward`] ties it together: the client's request in, the app's answer out
 //! - [`removal`], [`headers`], [`cookies`], [`identity_header`], `trace`: the request's fields
 //! - [`answer_headers`]: the answer's fields
-//! - [`client`], `pool`, [`seats`]: connections to the app, and how many; [`body`]: what streams over them
+//! - [`apps`], [`app`], `standing`, `tries`: where the app is, and which of its addresses is next; [`health`]:
+//!   whether they are well
+//! - `connect`, `stream`, [`tls`]: the way there
+//! - [`client`], `pool`, [`seats`], `bound`: connections to the app, and how many; [`body`]: what streams over
+//!   them; `repeat`: what is sent a second time
 //! - [`error`]: what can go wrong, and whose fault it is
 
 pub mod answer_headers;
+pub mod app;
+pub mod apps;
 pub mod body;
+mod bound;
 pub mod client;
 mod connect;
 mod connection_bound;
@@ -20,26 +27,36 @@ pub mod cookies;
 pub mod error;
 pub mod forward;
 pub mod headers;
+pub mod health;
 pub mod identity_header;
 pub mod lease;
 mod pool;
 pub mod removal;
+mod repeat;
 pub mod seats;
+mod standing;
+mod stream;
 pub mod target;
+pub mod tls;
 mod trace;
+mod tries;
 
 #[cfg(test)]
 mod tests;
 
 pub use self::{
+    app::Reached,
+    apps::{Apps, RouteTls},
     body::{AnswerBody, BodyLimits, UpstreamBody},
     client::UpstreamClient,
     error::{Blame, UpstreamError},
     forward::{Forwarding, forward},
     headers::HeaderRefusal,
+    health::Checkup,
     identity_header::{RenderError, RenderedIdentity, render, render_as},
     lease::{BytesPerSecond, Lease},
     removal::RemovalList,
     seats::{Caller, Seats},
     target::{RouteTarget, TargetError},
+    tls::{AppTls, AppTlsError},
 };

@@ -6,6 +6,7 @@ mod changes;
 mod front_door;
 mod layers;
 mod remedies;
+mod upstreams;
 
 use std::{fs, path::Path, time::Duration};
 
@@ -330,6 +331,7 @@ fn the_examples_show_every_key() {
         "Unauthenticated",
         "Identity",
         "Upstream",
+        "Health",
         "Help",
         "HeaderTable",
     ] {

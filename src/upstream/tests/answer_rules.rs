@@ -3,11 +3,8 @@
 use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 
-use super::support::{all, headers, route};
-use crate::upstream::{
-    RouteTarget,
-    answer_headers::{AnswerFacts, for_client},
-};
+use super::support::{all, headers, route, target};
+use crate::upstream::answer_headers::{AnswerFacts, for_client};
 
 fn rewritten(fields: &[(&str, &str)], session_decided: bool) -> HeaderMap {
     let mut headers = headers(fields);
@@ -16,7 +13,7 @@ fn rewritten(fields: &[(&str, &str)], session_decided: bool) -> HeaderMap {
         session_decided,
         hsts: Some(&hsts),
     };
-    for_client(&mut headers, &RouteTarget::new(&route(80)).unwrap(), facts);
+    for_client(&mut headers, &target(&route(80)), facts);
     headers
 }
 
@@ -67,7 +64,7 @@ fn an_app_does_not_speak_in_our_name() {
             session_decided: false,
             hsts: None,
         };
-        for_client(&mut headers, &RouteTarget::new(&route).unwrap(), facts);
+        for_client(&mut headers, &target(&route), facts);
         assert_eq!(headers.contains_key("service-worker-allowed"), passes);
     }
     let after = rewritten(&[("Strict-Transport-Security", "max-age=0")], false);
