@@ -6,6 +6,8 @@ mod accepting;
 #[cfg(test)]
 mod access_lines;
 #[cfg(test)]
+mod balancing;
+#[cfg(test)]
 mod bearer;
 #[cfg(test)]
 mod body_limits;
@@ -93,3 +95,7 @@ mod upstream_connections;
 mod upstream_distrust;
 #[cfg(test)]
 mod upstream_failure;
+#[cfg(test)]
+mod upstream_tls;
+#[cfg(test)]
+mod upstream_unix;
