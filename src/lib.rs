@@ -27,7 +27,7 @@
 //!     -> public rule ? -------------------------------------------+
 //!     -> bearer (oidc/access_token) -> judged ---------------------+
 //!     -> authenticate -> judged (authorize, identity_header) ------+
-//!     -> passing_on -> upstream/forward: removal, headers, identity last -> seats -> client | http2 -> app
+//!     -> passing_on -> upstream/forward: removal, headers, identity last -> tries -> seats -> client | http2 -> app
 //! and back: head_guard -> answer_headers -> body, with the record -> connection -> client
 //! a WebSocket: passing_on -> websocket -> upstream/websocket -> 101 -> handover, with the record
 //!     -> connection, parted from hyper -> upstream/tunnel, for as long as it would be let in anew
@@ -53,7 +53,7 @@
 //! | [`session`] | who is in, until when | leaves only |
 //! | [`upstream`] | speaking to the app; which headers cross | leaves only |
 //! | [`pages`] | what people see of us | leaves only |
-//! | [`config`], [`cookie_pairs`], [`handover`], [`head_guard`], [`identity`], [`key_ring`], [`clock`], [`secret`], [`telemetry`], [`peer`], [`reserved`] | leaves | one another at most |
+//! | [`config`], [`cookie_pairs`], [`handover`], [`head_guard`], [`identity`], [`key_ring`], [`clock`], [`secret`], [`telemetry`], [`peer`], [`reserved`], [`trust`] | leaves | one another at most |
 //!
 //! A test (`tests/it/layering.rs`) keeps that table true.
 
@@ -79,4 +79,5 @@ pub mod reserved;
 pub mod secret;
 pub mod session;
 pub mod telemetry;
+pub mod trust;
 pub mod upstream;

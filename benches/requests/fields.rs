@@ -3,13 +3,17 @@
 //! Each is rewritten in a map that is as full as hyper hands it over; making and dropping it is not
 //! measured.
 
+use std::sync::Arc;
+
 use divan::Bencher;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use vestibule::{
+    clock::Clock,
     config::Config,
     session::SessionToken,
+    telemetry::Metrics,
     upstream::{
-        RemovalList, RenderedIdentity, RouteTarget,
+        Apps, RemovalList, RenderedIdentity, RouteTarget, RouteTls, Seats,
         answer_headers::{AnswerFacts, for_client},
         cookies::cut_from_request,
         headers::{RequestFacts, for_upstream},
@@ -84,7 +88,10 @@ fn cookies_to_the_app(bencher: Bencher<'_, '_>) {
 
 fn route() -> (Config, RouteTarget) {
     let config = house::config(1, Spread::Prefixes);
-    let target = RouteTarget::new(&config.routes[0]).expect("its names can stand in a header");
+    let metrics = Arc::new(Metrics::new(Clock::system()));
+    let apps = Apps::new(Arc::new(Seats::new(1, 1)), metrics);
+    let target = RouteTarget::new(&config.routes[0], &apps, &RouteTls::new());
+    let target = target.expect("its names can stand in a header");
     (config, target)
 }
 

@@ -26,7 +26,7 @@ use vestibule::{
     peer::Transport,
     session::{MemoryStore, SessionStore, SessionToken},
     telemetry::{AccessWriter, Metrics},
-    upstream::Seats,
+    upstream::{Apps, RouteTls, Seats},
 };
 
 use crate::{
@@ -102,15 +102,19 @@ impl House {
             Arc::clone(&metrics),
             runtime.handle().clone(),
         );
+        let seats = Arc::new(Seats::new(1_000, routes));
+        let known = Apps::new(Arc::clone(&seats), Arc::clone(&metrics));
+        let upstreams = (&known, &RouteTls::new());
+        let table = RouteTable::new(&config, &providers, upstreams, &metrics);
         let (access, _) = AccessWriter::to_stdout(AccessLog::Off);
         let gateway = Gateway::new(
-            RouteTable::new(&config, &providers, &metrics).expect("the routes fit"),
+            table.expect("the routes fit"),
             login,
             store,
             clock,
             Arc::clone(&metrics),
             access,
-            Arc::new(Seats::new(1_000, routes)),
+            seats,
         );
         let terms = Terms {
             limits: Arc::new(config.limits),

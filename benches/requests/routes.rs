@@ -1,11 +1,14 @@
 //! From host and path to the route that decides.
 
+use std::sync::Arc;
+
 use divan::{Bencher, black_box};
 use vestibule::{
     config::{Config, route::Authority},
     gateway::RouteTable,
     identity::RouteId,
     telemetry::Metrics,
+    upstream::{Apps, RouteTls, Seats},
 };
 
 use crate::{
@@ -35,8 +38,11 @@ fn hosts(bencher: Bencher<'_, '_>, routes: usize) {
 fn measure(bencher: Bencher<'_, '_>, config: &Config, authority: &Authority) {
     let clock = vestibule::clock::Clock::system();
     let providers = house::providers(config, &clock);
-    let metrics = Metrics::new(clock);
-    let table = RouteTable::new(config, &providers, &metrics).expect("the routes fit");
+    let metrics = Arc::new(Metrics::new(clock));
+    let known = Apps::new(Arc::new(Seats::new(1, 1)), Arc::clone(&metrics));
+    let upstreams = (&known, &RouteTls::new());
+    let table = RouteTable::new(config, &providers, upstreams, &metrics);
+    let table = table.expect("the routes fit");
     let find = || {
         let path = black_box("/orders/4711/positions");
         table.route_at(black_box(authority), path)

@@ -35,7 +35,7 @@ use vestibule::{
     peer::Transport,
     session::{MemoryStore, SessionStore, SessionToken},
     telemetry::{AccessWriter, Metrics, SharedMetrics},
-    upstream::Seats,
+    upstream::{Apps, RouteTls, Seats},
 };
 
 use self::{
@@ -185,7 +185,11 @@ impl House {
                 (it.name.clone(), party.expect("the provider is one"))
             })
             .collect();
-        let table = RouteTable::new(&config, &providers, &metrics).expect("the routes fit");
+        let seats = Arc::new(Seats::new(100, 3));
+        let known = Apps::new(Arc::clone(&seats), Arc::clone(&metrics));
+        let upstreams = (&known, &RouteTls::new());
+        let table = RouteTable::new(&config, &providers, upstreams, &metrics);
+        let table = table.expect("the routes fit");
         let login = Login::new(
             Arc::clone(&store),
             Arc::new(KeyRing::in_memory(clock.clone())),
@@ -201,7 +205,7 @@ impl House {
             clock.clone(),
             Arc::clone(&metrics),
             access,
-            Arc::new(Seats::new(100, 3)),
+            seats,
         );
         let terms = Terms {
             limits: Arc::new(config.limits),

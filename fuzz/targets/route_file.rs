@@ -113,7 +113,10 @@ fn is_sound(config: &Config) {
         !host.is_empty() && *host == host.to_ascii_lowercase(),
         "{host:?}"
     );
-    assert!(from.authority.port > 0 && to.port > 0 && !to.host.is_empty());
+    assert!(from.authority.port > 0);
+    for to in to.iter().filter_map(|address| address.authority()) {
+        assert!(to.port > 0 && !to.host.is_empty());
+    }
     let prefix = &from.prefix;
     let is_prefix = prefix.is_empty() || is_plain(prefix) && !prefix.ends_with('/');
     assert!(is_prefix, "{prefix:?}");

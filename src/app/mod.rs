@@ -3,7 +3,9 @@
 //!
 //! Nothing below knows this module; what has to be decided here is only who is handed what.
 
+mod app_tls;
 mod changes;
+mod checkups;
 mod follow;
 mod front_sockets;
 mod handover;

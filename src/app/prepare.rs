@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use super::inherited::Inherited;
+use super::{app_tls, inherited::Inherited};
 use crate::{
     clock::Clock,
     config::{
@@ -19,6 +19,7 @@ use crate::{
     listener::certs::CertificateSet,
     oidc::RelyingParty,
     telemetry::chain,
+    upstream::RouteTls,
 };
 
 /// What preparing gave.
@@ -54,6 +55,8 @@ pub struct Ready {
     pub certificates: CertificateSet,
     /// The providers it names; not asked yet.
     pub(super) providers: Providers,
+    /// How TLS is spoken to the apps it names.
+    pub(super) tls: RouteTls,
 }
 
 /// Reads and checks the configuration in `config_dir`; touches no network.
@@ -78,6 +81,7 @@ pub fn prepare(config_dir: &Path, environment: &[(String, String)], clock: &Cloc
         .as_ref()
         .map(|config| providers(config, clock, &mut findings))
         .unwrap_or_default();
+    let tls = app_tls::read(&loaded.routes, &mut findings);
     findings.sort();
     let broken = findings
         .iter()
@@ -87,6 +91,7 @@ pub fn prepare(config_dir: &Path, environment: &[(String, String)], clock: &Cloc
             config,
             certificates,
             providers,
+            tls,
         }),
         _ => None,
     };

@@ -15,7 +15,9 @@ use tokio::{
 };
 
 use super::{
+    app_tls,
     changes::{self, Changes},
+    checkups::Checkups,
     kept_up::{PAUSE, kept_up},
     prepare::{Prepared, Ready},
     threads::Reception,
@@ -32,6 +34,7 @@ use crate::{
     listener::certs::Certificates,
     oidc::RelyingParty,
     telemetry::{ReloadOutcome, SharedMetrics},
+    upstream::{Apps, RouteTls},
 };
 
 /// The parts of a running vestibule that a reload replaces.
@@ -41,6 +44,7 @@ pub(super) struct Swaps {
     pub(super) reception: Arc<ArcSwap<Reception>>,
     pub(super) providers: Arc<ArcSwap<Providers>>,
     pub(super) metrics: SharedMetrics,
+    pub(super) apps: Arc<Apps>,
     pub(super) clock: Clock,
 }
 
@@ -50,7 +54,9 @@ pub(super) struct InForce {
     /// As the process was started: some of it stays until the next start.
     started: Arc<Config>,
     config: Arc<Config>,
+    tls: RouteTls,
     fresh: Fresh,
+    checkups: Checkups,
     /// The findings of the last files that were read, so that nothing is said twice.
     said: Vec<Finding>,
     /// Whether those files were refused.
@@ -119,12 +125,19 @@ impl Fresh {
 
 impl InForce {
     /// What a process was started with.
-    pub(super) fn new(swaps: Arc<Swaps>, started: Arc<Config>, fresh: Fresh) -> Self {
+    pub(super) fn new(
+        swaps: Arc<Swaps>,
+        started: Arc<Config>,
+        fresh: Fresh,
+        (tls, checkups): (RouteTls, Checkups),
+    ) -> Self {
         Self {
             swaps,
             config: Arc::clone(&started),
             started,
+            tls,
             fresh,
+            checkups,
             said: Vec::new(),
             is_stale: false,
             waiting: Vec::new(),
@@ -193,6 +206,7 @@ impl InForce {
             config,
             certificates,
             providers,
+            tls,
         } = ready;
         let swaps = Arc::clone(&self.swaps);
         let before = swaps.certificates.current();
@@ -204,7 +218,10 @@ impl InForce {
         let (providers, replaced) = self.providers(providers, &config);
         let mut difference = Difference::between(&self.config, &config);
         add_roots(&mut difference, &replaced);
-        let table = RouteTable::new(&config, &providers, &swaps.metrics)
+        let tls = app_tls::keeping(tls, &self.tls);
+        app_tls::add_changed(&mut difference, &self.tls, &tls);
+        let upstreams = (&*swaps.apps, &tls);
+        let table = RouteTable::new(&config, &providers, upstreams, &swaps.metrics)
             .map_err(|route| {
                 let message = format!("failed to build the route `{route}`");
                 findings.push(Finding::error(Place::default(), message, "report this"));
@@ -237,7 +254,10 @@ impl InForce {
             limits: Arc::new(config.limits.clone()),
         }));
         self.swap_providers(providers, &replaced);
+        self.checkups.replace(table.checkups());
         swaps.gateway.swap(table);
+        swaps.apps.keep(&config.routes, &tls);
+        self.tls = tls;
         // Last: what is compared with next time is what came into force whole.
         self.config = config;
         Some(changes)

@@ -4,12 +4,9 @@
 //! its own. Sign-ins, providers and the operators' listener run on a small runtime beside them, so
 //! that they never hold up a data thread.
 
-use std::{
-    collections::HashSet,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use anyhow::Context;
@@ -18,6 +15,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tracing_appender::non_blocking::WorkerGuard;
 
 use super::{
+    checkups::Checkups,
     front_sockets::{FrontSockets, sockets},
     handover::Handover,
     inherited::Inherited,
@@ -41,7 +39,7 @@ use crate::{
     ops::{Ops, ProviderLine},
     session::{MemoryStore, SessionStore},
     telemetry::{AccessWriter, Metrics, SharedMetrics, chain},
-    upstream::Seats,
+    upstream::{Apps, Checkup, RouteTls, Seats, apps},
 };
 
 /// Threads of the runtime for sign-ins, providers and operators.
@@ -92,8 +90,8 @@ fn start_on(
         config,
         certificates,
         providers,
+        tls,
     } = ready;
-    let seats = Arc::new(Seats::new(open_files::allow_for(&config), apps(&config)));
     let http = sockets(inherited.http.as_ref(), config.listen.http, 1)?;
     let ops = sockets(inherited.ops.as_ref(), config.ops, 1)?;
     let control = control_runtime()?;
@@ -106,16 +104,17 @@ fn start_on(
     expect_cuts(&metrics);
     let key_ring = key_ring(&config, clock);
     let handover = handover(&config, &key_ring, clock, &store);
+    let apps = known_apps(&config, &metrics);
     let parts = Parts {
         clock: clock.clone(),
         metrics: Arc::clone(&metrics),
-        seats,
+        upstreams: (&apps, &tls),
         store: Arc::clone(&store),
         key_ring,
         sign_ins: handover.sign_ins(),
         providers: &providers,
     };
-    let gateway = Arc::new(parts.gateway(&config, access, control.handle())?);
+    let (gateway, found) = parts.gateway(&config, access, control.handle())?;
     let certificates = Arc::new(Certificates::new(certificates));
     let reception = reception(Arc::clone(&certificates), &config, clock)?;
     let providers = Arc::new(ArcSwap::from_pointee(providers));
@@ -125,9 +124,12 @@ fn start_on(
         certificates,
         providers: Arc::clone(&providers),
         metrics: Arc::clone(&metrics),
+        apps,
         clock: clock.clone(),
     });
+    let checkups = Checkups::of(found, control.handle(), clock, &metrics);
     let config = Arc::new(config);
+    let in_force = InForce::new(swaps, Arc::clone(&config), fresh, (tls, checkups));
     let mut running = Running {
         https: front.https(),
         plain: front.plain(),
@@ -141,7 +143,7 @@ fn start_on(
         grace: config.listen.grace,
         threads: Vec::new(),
         control: None,
-        in_force: Some(InForce::new(swaps, Arc::clone(&config), fresh)),
+        in_force: Some(in_force),
         asked: Arc::default(),
         clock: clock.clone(),
         access_guard,
@@ -167,28 +169,45 @@ fn start_on(
         serve_beside(control.handle(), sockets, &terms, &reception, &service);
     }
     running.control = Some(control);
-    let room = Room::new(config.limits.connections, terms.pressure.clone());
-    let threads = (0..)
-        .zip(front.of_threads())
-        .map(|(number, (https, plain))| {
-            let thread = DataThread {
-                https,
-                plain,
-                reception: Arc::clone(&reception),
-                gateway: Arc::clone(&gateway),
-                room: room.clone(),
-                terms: terms.clone(),
-                crippled: Arc::clone(&crippled),
-            };
-            thread.start(number)
-        });
-    let threads = threads.collect::<anyhow::Result<Vec<_>>>()?;
+    let threads = data_threads(front, &reception, &gateway, &terms, &crippled)?;
     // Nothing can fail from here on: what the last process left is good once.
     handover.take_over();
     running.threads = threads.into_iter().map(Started::begin).collect();
     begun.store(true, Ordering::Release);
     running.say_ready(config.routes.len());
     Ok(running)
+}
+
+/// One for each listening socket; they serve once they are told to.
+fn data_threads(
+    front: FrontSockets,
+    reception: &Arc<ArcSwap<Reception>>,
+    gateway: &Arc<Gateway>,
+    terms: &Terms,
+    crippled: &Arc<AtomicBool>,
+) -> anyhow::Result<Vec<Started>> {
+    let room = Room::new(terms.limits.connections, terms.pressure.clone());
+    let sockets = front.of_threads();
+    let threads = sockets.map(|(https, plain)| DataThread {
+        https,
+        plain,
+        reception: Arc::clone(reception),
+        gateway: Arc::clone(gateway),
+        room: room.clone(),
+        terms: terms.clone(),
+        crippled: Arc::clone(crippled),
+    });
+    let threads = (0..).zip(threads);
+    threads
+        .map(|(number, thread)| thread.start(number))
+        .collect()
+}
+
+/// No app yet, and as many connections to all of them as there are files for.
+fn known_apps(config: &Config, metrics: &SharedMetrics) -> Arc<Apps> {
+    let connections = open_files::allow_for(config);
+    let seats = Seats::new(connections, apps::apps(&config.routes));
+    Arc::new(Apps::new(Arc::new(seats), Arc::clone(metrics)))
 }
 
 /// Ready is who serves: from when every thread does until one cannot or a stop begins.
@@ -262,17 +281,11 @@ fn handover(
     Arc::new(Handover::new(config, ring, clock.clone(), store))
 }
 
-/// How many apps there are, by their addresses.
-fn apps(config: &Config) -> usize {
-    let addresses: HashSet<_> = config.routes.iter().map(|route| &route.to).collect();
-    addresses.len()
-}
-
 /// What the gateway is made of.
 struct Parts<'a> {
     clock: Clock,
     metrics: SharedMetrics,
-    seats: Arc<Seats>,
+    upstreams: (&'a Apps, &'a RouteTls),
     store: Arc<dyn SessionStore>,
     key_ring: SharedKeyRing,
     sign_ins: Arc<login::Memory>,
@@ -280,12 +293,13 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
+    /// The gateway, and the checks of apps that its routes ask for.
     fn gateway(
         self,
         config: &Config,
         access: AccessWriter,
         control: &Handle,
-    ) -> anyhow::Result<Gateway> {
+    ) -> anyhow::Result<(Arc<Gateway>, Vec<Checkup>)> {
         let login = Login::new(
             Arc::clone(&self.store),
             self.key_ring,
@@ -294,17 +308,19 @@ impl Parts<'_> {
             control.clone(),
         )
         .with_memory(self.sign_ins);
-        let table = RouteTable::new(config, self.providers, &self.metrics)
+        let table = RouteTable::new(config, self.providers, self.upstreams, &self.metrics)
             .map_err(|route| anyhow::anyhow!("failed to build the route `{route}`"))?;
-        Ok(Gateway::new(
+        let checkups = table.checkups();
+        let gateway = Gateway::new(
             table,
             login,
             self.store,
             self.clock,
             self.metrics,
             access,
-            self.seats,
-        ))
+            self.upstreams.0.seats(),
+        );
+        Ok((Arc::new(gateway), checkups))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     clock::Clock,
     config::{
         bearer::Bearer,
-        route::{Allow, PathPattern, PublicRule, Route, Rules},
+        route::{Allow, PathPattern, PublicRule, Route, Rules, UpstreamAddresses},
     },
 };
 
@@ -18,12 +18,40 @@ use crate::{
 struct Row {
     id: String,
     from: String,
-    to: String,
+    to: To,
     allow: String,
     deny: String,
     public: Vec<String>,
     bearer: String,
     idp: String,
+}
+
+/// As it stands in a route file: a text, or a list of them.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum To {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl To {
+    fn new(addresses: &UpstreamAddresses) -> Self {
+        let mut written: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+        match (written.pop(), written.as_slice()) {
+            (Some(only), []) => Self::One(only),
+            (last, _) => {
+                written.extend(last);
+                Self::Several(written)
+            }
+        }
+    }
+
+    fn cell(&self) -> String {
+        match self {
+            Self::One(only) => only.clone(),
+            Self::Several(all) => all.join(" "),
+        }
+    }
 }
 
 /// Prints one row a route; findings, if any, to standard error.
@@ -50,7 +78,7 @@ impl Row {
         Self {
             id: route.id.0.clone(),
             from: format!("https://{}{}", from.authority.in_https_url(), from.prefix),
-            to: format!("http://{}:{}", route.to.host, route.to.port),
+            to: To::new(&route.to),
             allow: match &route.allow {
                 Allow::SignedIn => "signed-in".to_owned(),
                 Allow::Any(rules) => described(rules),
@@ -66,7 +94,7 @@ impl Row {
         [
             self.id.clone(),
             self.from.clone(),
-            self.to.clone(),
+            self.to.cell(),
             self.allow.clone(),
             self.deny.clone(),
             self.public.join(" "),

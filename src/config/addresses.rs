@@ -3,11 +3,16 @@
 //! An address is accepted in one form only, so that what is compared has no second spelling. Nothing
 //! here resolves a name. Source: RFC 3986 3, <https://www.rfc-editor.org/rfc/rfc3986#section-3>.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    path::PathBuf,
+};
 
+use http::uri::PathAndQuery;
 use url::Host;
 
 use super::{
+    near::nearest,
     plain_path,
     route::{Authority, From, HostHeader, UpstreamAddress},
     values::{Fault, Format, shown},
@@ -53,24 +58,107 @@ impl Format for From {
     }
 }
 
+/// A path is as it was written; a relative one is resolved by whoever knows the base.
 impl Format for UpstreamAddress {
     const NAME: &'static str = "upstream-address";
-    const ALLOWED: &'static str = "this version speaks plain HTTP to one address: write \
-                                   \"http://host\" or \"http://host:port\", without a path";
+    const ALLOWED: &'static str = "write \"http://127.0.0.1:8080\", \"https://app.example.com\" or \
+                                   \"unix:/run/app.sock\", nothing behind the host; or a list of \
+                                   addresses of one kind";
 
     fn parse(text: &str) -> Result<Self, Fault> {
         let fault = |why: &str| Fault::new(format!("{} {why}", shown_url(text)), Self::ALLOWED);
-        let rest =
-            without_scheme(text, "http://").ok_or_else(|| fault("does not begin with http://"))?;
+        let (rest, kind, usual_port): (_, fn(Authority) -> Self, _) =
+            if let Some(rest) = without_scheme(text, "http://") {
+                (rest, Self::Http, 80)
+            } else if let Some(rest) = without_scheme(text, "https://") {
+                (rest, Self::Https, 443)
+            } else if let Some(path) = without_scheme(text, "unix:") {
+                return socket(path).map_err(fault);
+            } else {
+                let message = fault("does not begin with http://, https:// or unix:").message;
+                let meant = meant(text).map(|meant| format!("did you mean \"{meant}\"?"));
+                let remedy = meant.unwrap_or_else(|| Self::ALLOWED.to_owned());
+                return Err(Fault::new(message, remedy));
+            };
         if rest.contains(['/', '?', '#']) {
             return Err(fault("has something behind the host"));
         }
         // In the one form that is compared: two spellings would be two apps.
         let (host, port) = host_and_port(rest).map_err(|why| refused(text, &why, Self::ALLOWED))?;
-        Ok(Self {
+        Ok(kind(Authority {
             host,
-            port: port.unwrap_or(80),
-        })
+            port: port.unwrap_or(usual_port),
+        }))
+    }
+}
+
+/// The socket that stands behind `unix:`.
+fn socket(path: &str) -> Result<UpstreamAddress, &'static str> {
+    if path.is_empty() || path.ends_with('/') {
+        return Err("names no socket");
+    }
+    if path.starts_with("//") {
+        return Err("has a host, or one slash too many: there is none behind unix:");
+    }
+    if path.starts_with('@') {
+        return Err("names an abstract socket, which anybody on this machine could open");
+    }
+    if path.chars().any(char::is_control) {
+        return Err("holds a control character");
+    }
+    Ok(UpstreamAddress::Unix(PathBuf::from(path)))
+}
+
+/// The address that somebody most likely meant who wrote another scheme or none.
+fn meant(text: &str) -> Option<String> {
+    let meant = match text.split_once("://") {
+        Some((scheme, rest)) => {
+            let scheme = match scheme.to_ascii_lowercase().as_str() {
+                "ws" | "tcp" | "h2c" => "http",
+                "wss" | "tls" | "ssl" | "h2" => "https",
+                other => nearest(other, ["http", "https"].into_iter())?,
+            };
+            format!("{scheme}://{rest}")
+        }
+        None if text.starts_with('/') => format!("unix:{text}"),
+        None => format!("http://{text}"),
+    };
+    // What would be refused as well is not worth saying, and may hold a password.
+    UpstreamAddress::parse(&meant).is_ok().then_some(meant)
+}
+
+/// The name that an app's certificate is verified for: a host or an IP address, in the one form that
+/// is compared.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct CertifiedName(pub(super) String);
+
+impl Format for CertifiedName {
+    const NAME: &'static str = "certified-name";
+    const ALLOWED: &'static str =
+        "write a name that stands in the app's certificate: \"app.example.com\"";
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let name = host(text).map_err(|why| refused(text, &why, Self::ALLOWED))?;
+        Ok(Self(name))
+    }
+}
+
+/// A path with its query, as a request target has them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct RequestPath(pub(super) String);
+
+impl Format for RequestPath {
+    const NAME: &'static str = "request-path";
+    const ALLOWED: &'static str = "write a path, perhaps with a query: \"/health\"";
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let is_plain = text.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
+        if text.starts_with('/') && is_plain && text.parse::<PathAndQuery>().is_ok() {
+            Ok(Self(text.to_owned()))
+        } else {
+            let message = format!("{} is no path of an app", shown(text));
+            Err(Fault::new(message, Self::ALLOWED))
+        }
     }
 }
 
@@ -282,31 +370,71 @@ mod tests {
     }
 
     #[test]
-    fn an_upstream_is_one_plain_address() {
-        let to = |text| UpstreamAddress::parse(text).map(|to| (to.host, to.port));
-        assert_eq!(
-            to("http://127.0.0.1:8080"),
-            Ok(("127.0.0.1".to_owned(), 8080))
-        );
-        assert_eq!(to("http://App_1"), Ok(("app_1".to_owned(), 80)));
-        assert_eq!(to("http://[::1]:80"), Ok(("[::1]".to_owned(), 80)));
+    fn an_upstream_is_one_address_in_one_form() {
+        let to = |text| UpstreamAddress::parse(text).map(|to| to.to_string());
+        for (text, written) in [
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("http://App_1", "http://app_1:80"),
+            ("HTTP://[::1]:80", "http://[::1]:80"),
+            ("https://10.0.0.7", "https://10.0.0.7:443"),
+            ("https://App.example:8443", "https://app.example:8443"),
+            ("unix:/run/app.sock", "unix:/run/app.sock"),
+            ("unix:run/my app", "unix:run/my app"),
+        ] {
+            assert_eq!(to(text), Ok(written.to_owned()));
+        }
         for text in [
-            "https://10.0.0.7",
-            "unix:/run/app.sock",
             "vestibule:admin",
             "http://h/",
-            "http://h/p",
+            "https://h/p",
             "http://h?q",
-            "http://u:p@h",
+            "https://u:p@h",
             "http://h:0",
-            "h:80",
             "http://",
+            "https://h#x",
+            "unix:",
+            "unix:/run/",
+            "unix:///run/app.sock",
+            "unix://run/app.sock",
+            "unix:@app",
+            "unix:/run/a\nb",
+            "",
         ] {
             let fault = to(text).unwrap_err();
-            assert!(
-                fault.remedy.starts_with("this version speaks plain HTTP"),
-                "{fault:?}"
-            );
+            assert!(fault.remedy.contains("unix:/run/app.sock"), "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_of_another_scheme_or_none_names_the_one_that_was_meant() {
+        for (text, meant) in [
+            ("htps://app:8443", "https://app:8443"),
+            ("htp://app", "http://app"),
+            ("wss://app", "https://app"),
+            ("ws://app:3000", "http://app:3000"),
+            ("tcp://127.0.0.1:80", "http://127.0.0.1:80"),
+            ("127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("app", "http://app"),
+            ("/run/app.sock", "unix:/run/app.sock"),
+        ] {
+            let fault = UpstreamAddress::parse(text).unwrap_err();
+            assert_eq!(fault.remedy, format!("did you mean \"{meant}\"?"));
+        }
+        // Nothing that would be refused as well is proposed, and no password repeated.
+        for text in ["wss://ann:hunter2@app", "gopher://app", "app/x", "h:99999"] {
+            let fault = UpstreamAddress::parse(text).unwrap_err();
+            assert_eq!(fault.remedy, UpstreamAddress::ALLOWED, "{text}");
+            assert!(!fault.message.contains("hunter2"), "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_of_an_app_is_a_path() {
+        for text in ["/", "/health", "/health?deep=1", "/a/b%20c"] {
+            assert_eq!(RequestPath::parse(text).unwrap().0, text);
+        }
+        for text in ["", "health", "http://h/", "/a b", "/a#b", "/\u{fc}", "*"] {
+            assert!(RequestPath::parse(text).is_err(), "{text}");
         }
     }
 

@@ -121,16 +121,20 @@ pub(super) fn within_route(
     let Some(to) = &candidate.to else {
         return findings;
     };
-    if !is_loopback(&to.host) && !candidate.is_only_through_vestibule {
+    let is_plain_across_a_network = |address: &UpstreamAddress| match address {
+        UpstreamAddress::Http(authority) => !is_loopback(&authority.host),
+        UpstreamAddress::Https(_) | UpstreamAddress::Unix(_) => false,
+    };
+    if to.iter().any(is_plain_across_a_network) && !candidate.is_only_through_vestibule {
         let fault = Fault::new(
             "the app is spoken to in plain HTTP across a network, where others could read along or \
              reach it without vestibule",
-            "if nothing but vestibule can reach it, write upstream.reachable = \
-             \"only-through-vestibule\"",
+            "speak https:// to it; or if nothing but vestibule can reach it, write \
+             upstream.reachable = \"only-through-vestibule\"",
         );
         findings.push(document.error(&KeyPath::of(&["to"]), fault));
     }
-    if is_own(to, listen) {
+    if to.iter().any(|address| is_own(address, listen)) {
         let fault = Fault::new(
             "the app's address is one vestibule itself listens on",
             "write the address of the app",
@@ -151,13 +155,16 @@ fn is_open_to_everyone(provider: &Provider) -> bool {
 }
 
 fn is_own(to: &UpstreamAddress, listen: &Listen) -> bool {
-    let host = to.host.trim_start_matches('[').trim_end_matches(']');
-    let address = host.parse::<IpAddr>().ok();
+    let Some(Authority { host, port }) = to.authority() else {
+        return false;
+    };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let address = bare.parse::<IpAddr>().ok();
     let plain = listen.plain.as_ref().and_then(PlainAddress::tcp);
     let own = [listen.https, listen.http, plain];
     own.iter().flatten().any(|own| {
         let same_host = address == Some(own.ip())
-            || (is_loopback(&to.host) && (own.ip().is_unspecified() || own.ip().is_loopback()));
-        own.port() == to.port && same_host
+            || (is_loopback(host) && (own.ip().is_unspecified() || own.ip().is_loopback()));
+        own.port() == *port && same_host
     })
 }

@@ -8,7 +8,7 @@ use super::{
     Config,
     listener::{Limits, Listen},
     provider::Provider,
-    route::{Help, IdentityRules, Route, UpstreamRules},
+    route::{Help, IdentityRules, Route, UpstreamRules, UpstreamTls},
     session::SessionLimits,
 };
 use crate::identity::{ProviderName, RouteId};
@@ -113,6 +113,13 @@ fn route(old: &Route, new: &Route) -> Vec<&'static str> {
                 timeout,
                 strip_prefix,
                 add_prefix,
+                tls:
+                    UpstreamTls {
+                        ca_file,
+                        client,
+                        server_name,
+                    },
+                health,
             },
         help: Help { contact, text },
         place: _,
@@ -146,6 +153,16 @@ fn route(old: &Route, new: &Route) -> Vec<&'static str> {
             "upstream.add_prefix",
             *add_prefix == old.upstream.add_prefix,
         ),
+        ("upstream.ca_file", *ca_file == old.upstream.tls.ca_file),
+        (
+            "upstream.client_cert_file",
+            *client == old.upstream.tls.client,
+        ),
+        (
+            "upstream.server_name",
+            *server_name == old.upstream.tls.server_name,
+        ),
+        ("upstream.health", *health == old.upstream.health),
         ("help.contact", *contact == old.help.contact),
         ("help.text", *text == old.help.text),
     ])

@@ -85,7 +85,9 @@ pub fn load(config_dir: &Path, environment: &[(String, String)]) -> Loaded {
         .iter()
         .any(|finding| finding.severity == Severity::Error);
     let (tls, serves_tls) = (main.tls.clone(), main.serves_tls);
-    let sources = main.sources.clone();
+    let mut sources = main.sources.clone();
+    let files = candidates.iter().flat_map(|candidate| &candidate.files);
+    files.for_each(|file| sources.file(file.clone()));
     let routes: Vec<_> = candidates
         .iter()
         .filter_map(|candidate| candidate.route.clone())
@@ -124,6 +126,7 @@ struct Main {
     providers: Providers,
     aliases: GroupAliases,
     sources: Sources,
+    base: PathBuf,
 }
 
 impl Main {
@@ -151,6 +154,7 @@ impl Main {
             providers: Providers::default(),
             aliases: GroupAliases::new(),
             sources: sources(config_dir, base, &raw),
+            base: base.to_owned(),
             layers,
             is_known,
             raw: RawMain::default(),
@@ -308,6 +312,7 @@ fn route(
         main: &main.document,
         providers: &main.providers,
         aliases: &main.aliases,
+        base: &main.base,
     };
     Some(routes_file::resolve(document, id, raw, &around, findings))
 }

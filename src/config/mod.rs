@@ -38,6 +38,7 @@ pub mod session;
 mod size;
 mod spans;
 mod template;
+mod upstreams;
 mod values;
 mod walk;
 pub mod watch;

@@ -3,7 +3,7 @@
 //! Types only; matching is `gateway/routes.rs`, judging is `gateway/authorize.rs`, rendering is
 //! `upstream/identity_header.rs`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use http::{HeaderName, Method};
 use schemars::JsonSchema;
@@ -22,7 +22,7 @@ pub struct Route {
     /// The public address.
     pub from: From,
     /// Where the app is.
-    pub to: UpstreamAddress,
+    pub to: UpstreamAddresses,
     /// Whose word counts here.
     pub provider: ProviderName,
     /// Any of these lets in.
@@ -79,13 +79,105 @@ pub struct From {
     pub prefix: String,
 }
 
-/// Where an app is; this version speaks plain HTTP to it.
+/// One place where an app can be reached.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum UpstreamAddress {
+    /// In plain HTTP; port 80 unless written.
+    Http(Authority),
+    /// Over TLS; port 443 unless written.
+    Https(Authority),
+    /// In plain HTTP over a socket of this machine; absolute.
+    Unix(PathBuf),
+}
+
+impl UpstreamAddress {
+    /// The scheme, as it is written.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        match self {
+            Self::Http(_) => "http",
+            Self::Https(_) => "https",
+            Self::Unix(_) => "unix",
+        }
+    }
+
+    /// Host and port, if it has them.
+    #[must_use]
+    pub fn authority(&self) -> Option<&Authority> {
+        match self {
+            Self::Http(authority) | Self::Https(authority) => Some(authority),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// What `Host` says to an app that wants to see its own address.
+    #[must_use]
+    pub fn in_host_header(&self) -> String {
+        let (authority, usual_port) = match self {
+            Self::Http(authority) => (authority, 80),
+            Self::Https(authority) => (authority, 443),
+            Self::Unix(_) => return "localhost".to_owned(),
+        };
+        if authority.port == usual_port {
+            authority.host.clone()
+        } else {
+            format!("{}:{}", authority.host, authority.port)
+        }
+    }
+}
+
+/// As it stands in `to`, always with its port.
+impl fmt::Display for UpstreamAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = self.scheme();
+        match self {
+            Self::Http(Authority { host, port }) | Self::Https(Authority { host, port }) => {
+                write!(f, "{scheme}://{host}:{port}")
+            }
+            Self::Unix(path) => write!(f, "{scheme}:{}", path.display()),
+        }
+    }
+}
+
+/// Where an app is: at one address, or at several that are one as good as the other, all of one
+/// scheme and none of them twice.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub struct UpstreamAddress {
-    /// Name in lower case, or address.
-    pub host: String,
-    /// 1 to 65535; 80 unless written.
-    pub port: u16,
+pub struct UpstreamAddresses {
+    first: UpstreamAddress,
+    others: Vec<UpstreamAddress>,
+}
+
+/// Most addresses of one app.
+pub const MAX_UPSTREAM_ADDRESSES: usize = 64;
+
+impl UpstreamAddresses {
+    /// These, in this order; `None` if there is none.
+    #[must_use]
+    pub fn new(addresses: Vec<UpstreamAddress>) -> Option<Self> {
+        let mut addresses = addresses.into_iter();
+        let first = addresses.next()?;
+        let others = addresses.collect();
+        Some(Self { first, others })
+    }
+
+    /// The first one.
+    #[must_use]
+    pub fn first(&self) -> &UpstreamAddress {
+        &self.first
+    }
+
+    /// All of them, in the order in which they were written.
+    pub fn iter(&self) -> impl Iterator<Item = &UpstreamAddress> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// All of them in one order, however they were written: the same for the same app.
+    #[must_use]
+    pub fn sorted(&self) -> Vec<UpstreamAddress> {
+        let mut sorted: Vec<_> = self.iter().cloned().collect();
+        sorted.sort();
+        sorted
+    }
 }
 
 /// `allow`: who may come in.
@@ -261,10 +353,14 @@ pub struct UpstreamRules {
     pub strip_prefix: String,
     /// What is put at the beginning of paths then: empty, or `/back` without a trailing slash.
     pub add_prefix: String,
+    /// Whom to trust and who to be where TLS is spoken.
+    pub tls: UpstreamTls,
+    /// How its addresses are checked beside what requests show; not at all if absent.
+    pub health: Option<HealthCheck>,
 }
 
 /// Which version of HTTP an app is spoken to in.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
 #[serde(rename_all = "lowercase")]
 pub enum UpstreamProtocol {
     /// HTTP/1.1 (the default).
@@ -272,6 +368,37 @@ pub enum UpstreamProtocol {
     Http1,
     /// HTTP/2, from the first byte on; what gRPC needs.
     Http2,
+}
+
+/// Whom to trust and who to be where TLS is spoken to an app. The files are read elsewhere.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct UpstreamTls {
+    /// The only roots to trust; those of the system if absent.
+    pub ca_file: Option<PathBuf>,
+    /// Who vestibule is to the app.
+    pub client: Option<ClientCertificate>,
+    /// The name to ask for and to verify, if it is not the host of `to`.
+    pub server_name: Option<String>,
+}
+
+/// The files of a certificate that is shown to an app.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct ClientCertificate {
+    /// The chain, vestibule's own certificate first.
+    pub cert_file: PathBuf,
+    /// Its private key.
+    pub key_file: PathBuf,
+}
+
+/// `[upstream.health]`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HealthCheck {
+    /// What is asked for: path, perhaps with a query.
+    pub path: String,
+    /// From the end of one check to the next.
+    pub every: Duration,
+    /// How long one may take, from connecting to the head of the answer.
+    pub timeout: Duration,
 }
 
 /// What `Host` the app sees.
@@ -288,6 +415,12 @@ pub enum HostHeader {
 
 /// How long an app may take to the head of its answer unless configured.
 pub const DEFAULT_UPSTREAM_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How long it is from one check of an address to the next unless configured.
+pub const DEFAULT_HEALTH_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long a check of an address may take unless configured.
+pub const DEFAULT_HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Whom to ask.
 #[derive(Clone, Debug, Default)]

@@ -2,7 +2,7 @@
 //!
 //! What cannot be resolved is a finding and no route; nothing is guessed.
 
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 use http::HeaderName;
 
@@ -16,13 +16,13 @@ use super::{
     provider_addresses::is_guid,
     providers::Providers,
     route::{
-        Allow, DEFAULT_UPSTREAM_TIMEOUT, Encoding, From as PublicAddress, GroupAliases, GroupsSent,
-        Help, IdentityHeader, IdentityRules, PublicRule, Route, Rules, UpstreamAddress,
-        UpstreamRules,
+        Allow, Encoding, From as PublicAddress, GroupAliases, GroupsSent, Help, IdentityHeader,
+        IdentityRules, PublicRule, Route, Rules, UpstreamAddresses,
     },
     schema::{RawAllow, RawGroupsSent, RawHeader, RawIdentity, RawPublic, RawRoute, RawRules},
     spans::KeyPath,
     template::IdentityHeaderName,
+    upstreams::{self, Upstreams},
     values::{Fault, Format as _, Of, Word, shown},
 };
 use crate::identity::{ProviderName, RouteId};
@@ -32,6 +32,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) main: &'a Document,
     pub(super) providers: &'a Providers,
     pub(super) aliases: &'a GroupAliases,
+    /// Where relative paths begin.
+    pub(super) base: &'a Path,
 }
 
 /// A route file after resolution, so far as it got.
@@ -39,7 +41,9 @@ pub(super) struct Candidate {
     pub(super) document: Document,
     pub(super) id: RouteId,
     pub(super) from: Option<PublicAddress>,
-    pub(super) to: Option<UpstreamAddress>,
+    pub(super) to: Option<UpstreamAddresses>,
+    /// Those that take part beside its own.
+    pub(super) files: Vec<PathBuf>,
     pub(super) provider: Option<ProviderName>,
     /// Whether everybody the provider vouches for may come in.
     pub(super) is_for_all_signed_in: bool,
@@ -63,19 +67,25 @@ pub(super) fn resolve(
         around,
     };
     let from = raw.from.as_ref().map(|from| from.0.clone());
-    let to = raw.to.as_ref().map(|to| to.0.clone());
+    let upstreams = Upstreams {
+        document: &document,
+        base: around.base,
+    };
+    let to = upstreams.to(raw.to.as_ref(), findings);
+    let files = upstreams::files(&raw.upstream, around.base).collect();
     let is_for_all_signed_in = matches!(raw.allow, Some(RawAllow::Word(_)));
     let names = raw.identity.headers.keys();
     let headers = names.filter_map(|name| Some(IdentityHeaderName::parse(name).ok()?.0));
     let headers = headers.collect();
     let provider = one.provider(raw.idp.as_ref().map(|name| name.0.0.as_str()), findings);
     let is_only_through_vestibule = raw.upstream.reachable.is_some();
-    let route = one.route(&id, provider.as_ref(), raw, findings);
+    let route = one.route(&id, provider.as_ref(), to.as_ref(), raw, findings);
     Candidate {
         document,
         id,
         from,
         to,
+        files,
         provider,
         is_for_all_signed_in,
         headers,
@@ -94,6 +104,7 @@ impl One<'_> {
         &self,
         id: &RouteId,
         provider: Option<&ProviderName>,
+        to: Option<&UpstreamAddresses>,
         raw: RawRoute,
         findings: &mut Vec<Finding>,
     ) -> Option<Route> {
@@ -108,21 +119,18 @@ impl One<'_> {
         let all = &self.around.providers.resolved;
         let bearer = bearer::resolve(raw.bearer, self.document, resolved, all, findings);
         let identity = identity(raw.identity);
-        let strip_prefix = raw
-            .upstream
-            .strip_prefix
-            .map_or_else(String::new, |it| it.0.0);
-        path_prefix::check(&strip_prefix, prefix, self.document, findings);
-        let add_prefix = raw
-            .upstream
-            .add_prefix
-            .map_or_else(String::new, |it| it.0.0);
+        let upstreams = Upstreams {
+            document: self.document,
+            base: self.around.base,
+        };
+        let upstream = upstreams.rules(raw.upstream, to, findings);
+        path_prefix::check(&upstream.strip_prefix, prefix, self.document, findings);
         let Of(from) = raw.from?;
         Some(Route {
             id: id.clone(),
             title: raw.title.map_or_else(|| id.0.clone(), |title| title.0.0),
             from,
-            to: raw.to?.0,
+            to: to?.clone(),
             provider: provider?.clone(),
             allow: allow?,
             deny,
@@ -132,13 +140,7 @@ impl One<'_> {
             origins: raw.origins.into_iter().map(|Of(origin)| origin).collect(),
             browser: raw.unauthenticated.browser.unwrap_or_default(),
             identity,
-            upstream: UpstreamRules {
-                protocol: raw.upstream.protocol.unwrap_or_default(),
-                host: raw.upstream.host.map(|host| host.0).unwrap_or_default(),
-                timeout: self.timeout(raw.upstream.timeout.as_ref(), findings),
-                strip_prefix,
-                add_prefix,
-            },
+            upstream,
             help: Help {
                 contact: raw.help.contact.map(|contact| contact.0.0),
                 text: raw.help.text.map(|text| text.0.0),
@@ -301,16 +303,6 @@ impl One<'_> {
             });
         }
         rules
-    }
-
-    fn timeout(&self, raw: Option<&Of<Duration>>, findings: &mut Vec<Finding>) -> Duration {
-        let timeout = raw.map_or(DEFAULT_UPSTREAM_TIMEOUT, |timeout| timeout.0);
-        if timeout.is_zero() {
-            let fault = Fault::new("no app answers in no time", "write a duration, \"60s\"");
-            let path = KeyPath::of(&["upstream", "timeout"]);
-            findings.push(self.document.error(&path, fault));
-        }
-        timeout
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod bearer;
 mod listener;
+mod upstream;
 
 use std::{borrow::Cow, collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -20,16 +21,13 @@ use serde_json::Value;
 pub(super) use self::{
     bearer::RawBearer,
     listener::{RawLimits, RawListen, RawTls, RawUpTo},
+    upstream::{RawHealth, RawTo, RawUpstream},
 };
 use super::{
     AccessLog,
     addresses::Domain,
-    path_prefix::PathPrefix,
     provider_addresses::{Endpoint, Guid, Issuer, Tenant},
-    route::{
-        AllowedOrigin, BrowserAnswer, Encoding, From as PublicAddress, Guests, HostHeader,
-        PathPattern, UpstreamAddress, UpstreamProtocol,
-    },
+    route::{AllowedOrigin, BrowserAnswer, Encoding, From as PublicAddress, Guests, PathPattern},
     template::{HeaderText, TemplateText},
     values::{Algorithm, FilePath, Line, Name, Of, Word},
 };
@@ -190,8 +188,9 @@ pub(super) struct RawRoute {
     pub(super) title: Option<Of<Line>>,
     /// The address people type: `https://`, a host, perhaps a port and a path. Required.
     pub(super) from: Option<Of<PublicAddress>>,
-    /// Where the app is: `http://`, a host, perhaps a port. Required.
-    pub(super) to: Option<Of<UpstreamAddress>>,
+    /// Where the app is: `http://` or `https://`, a host, perhaps a port; `unix:` and the path of a
+    /// socket; or a list of such addresses of one kind, one as good as the other. Required.
+    pub(super) to: Option<RawTo>,
     /// Who may come in: `"signed-in"`, or a table any line of which lets in. Required.
     pub(super) allow: Option<RawAllow>,
     /// Who is kept out, whatever `allow` says. Default: nobody.
@@ -323,38 +322,6 @@ pub(super) struct RawHeaderTable {
     pub(super) join: Option<Of<HeaderText>>,
     /// How anything but plain ASCII is written. Default: `"percent"`.
     pub(super) encoding: Option<Encoding>,
-}
-
-/// `[upstream]`.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(rename = "Upstream")]
-pub(super) struct RawUpstream {
-    /// The version of HTTP the app is spoken to in: `"http1"` or `"http2"`. Default: `"http1"`.
-    pub(super) protocol: Option<UpstreamProtocol>,
-    /// The `Host` the app sees: `"preserve"`, `"upstream"`, or a host. Default: `"preserve"`.
-    pub(super) host: Option<Of<HostHeader>>,
-    /// From the request's end to the head of the answer, a duration. Default: `"60s"`.
-    pub(super) timeout: Option<Of<Duration>>,
-    /// What is taken from the beginning of every path on its way to the app: the path of `from`, or one
-    /// above it. Default: nothing.
-    #[schemars(extend("examples" = ["/app"]))]
-    pub(super) strip_prefix: Option<Of<PathPrefix>>,
-    /// What is put at the beginning of every path then. Default: nothing.
-    #[schemars(extend("examples" = ["/backend"]))]
-    pub(super) add_prefix: Option<Of<PathPrefix>>,
-    /// A promise about the network between: nothing but vestibule reaches the app. Required for an
-    /// app off loopback that is spoken to in plain HTTP.
-    pub(super) reachable: Option<RawReachable>,
-}
-
-/// `[upstream] reachable`.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schemars(rename = "Reachable")]
-pub(super) enum RawReachable {
-    /// Nothing but vestibule can connect to the app or listen on the way.
-    OnlyThroughVestibule,
 }
 
 /// `[help]`.

@@ -17,7 +17,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
 use super::{
-    addresses::Domain,
+    addresses::{CertifiedName, Domain, RequestPath},
     bearer::TokenIssuer,
     network::Network,
     path_prefix::PathPrefix,
@@ -120,6 +120,7 @@ const fn entry_of<F: Format>() -> Entry {
 const FORMATS: &[Entry] = &[
     entry_of::<Algorithm>(),
     entry_of::<AllowedOrigin>(),
+    entry_of::<CertifiedName>(),
     entry_of::<Domain>(),
     entry_of::<Duration>(),
     entry_of::<Endpoint>(),
@@ -138,6 +139,7 @@ const FORMATS: &[Entry] = &[
     entry_of::<PathPrefix>(),
     entry_of::<PlainAddress>(),
     entry_of::<PublicAddress>(),
+    entry_of::<RequestPath>(),
     entry_of::<Size>(),
     entry_of::<SizeOrOff>(),
     entry_of::<SocketAddr>(),

@@ -310,10 +310,13 @@ impl<'s> Walk<'s> {
 fn as_wanted(branches: &[&Value], text: &str) -> Option<Content> {
     let wants = |kind: &str| branches.iter().any(|branch| is(branch, kind));
     let free_text = |branch: &&Value| is(branch, "string") && words(branch).is_empty();
-    if branches.iter().any(free_text) || words_of(branches).contains(&text) {
+    let trimmed = text.trim();
+    // No text that could stand in place of a list begins like one.
+    let is_list = wants("array") && trimmed.starts_with('[');
+    let is_text = branches.iter().any(free_text) && !is_list;
+    if is_text || words_of(branches).contains(&text) {
         return None;
     }
-    let trimmed = text.trim();
     let value = match trimmed.bytes().next() {
         Some(b'[') if wants("array") => parse_value(trimmed),
         Some(b'{') if wants("object") => parse_value(trimmed),

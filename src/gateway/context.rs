@@ -17,6 +17,7 @@ use crate::{
     pages::{Language, PageContext},
     peer::Peer,
     secret::random_name,
+    upstream::Reached,
 };
 
 /// The id of a request: 128 random bits as 32 hexadecimal digits. Ours alone; what a client sends
@@ -59,6 +60,8 @@ pub(super) struct RequestContext {
     pub(super) client: Client,
     /// The configuration it goes by, whatever is swapped meanwhile.
     pub(super) table: Arc<RouteTable>,
+    /// Where it is at its app.
+    pub(super) reached: Reached,
 }
 
 impl RequestContext {
@@ -74,6 +77,7 @@ impl RequestContext {
             peer,
             client,
             table,
+            reached: Reached::default(),
         }
     }
 

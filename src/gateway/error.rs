@@ -96,11 +96,10 @@ impl Refusal {
             | Self::Target
             | Self::WebSocketHandshake => StatusCode::BAD_REQUEST,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
-            Self::FrontUntrusted => StatusCode::FORBIDDEN,
             Self::HostNotOfConnection | Self::HostUnknown => StatusCode::MISDIRECTED_REQUEST,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TargetLength => StatusCode::URI_TOO_LONG,
-            Self::WebSocketOrigin => StatusCode::FORBIDDEN,
+            Self::FrontUntrusted | Self::WebSocketOrigin => StatusCode::FORBIDDEN,
             Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
         }
     }

@@ -21,7 +21,7 @@ use crate::{
     pages::{self, ForbiddenReason, Notice},
     reserved::{LOGIN, LOGOUT},
     telemetry::{Decision, Metrics, chain},
-    upstream::{Blame, HeaderRefusal, UpstreamError},
+    upstream::{Blame, HeaderRefusal, Reached, UpstreamError},
 };
 
 /// What `Allow` says where a method is never forwarded; an app decides about the rest.
@@ -222,7 +222,8 @@ impl Worker {
                 );
             }
             GatewayError::Upstream(error) if error.blame() == Blame::Upstream => {
-                tell_of_app(self.metrics(), route, request_id, error.reason(), error);
+                let at = record.route().map(|entry| (entry, &context.reached));
+                tell_of_app(self.metrics(), at, request_id, error.reason(), error);
             }
             GatewayError::Upstream(error) => {
                 let error = chain(error);
@@ -249,19 +250,23 @@ impl Worker {
     }
 }
 
-/// Counts a fault of an app, and says so in one line.
+/// Counts a fault of an app, and says so in one line, which names the address where a client is told
+/// none.
 pub(super) fn tell_of_app(
     metrics: &Metrics,
-    route: Option<&str>,
+    at: Option<(&RouteEntry, &Reached)>,
     request_id: &str,
     reason: &'static str,
     error: &(dyn std::error::Error + 'static),
 ) {
+    let route = at.map(|(entry, _)| entry.route.id.0.as_str());
+    let address = at.and_then(|(entry, reached)| entry.target.address(reached));
     metrics.upstream_failed(route.unwrap_or_default(), reason);
     let (blame, error) = (Blame::Upstream.word(), chain(error));
     tracing::warn!(
         request_id,
         route,
+        address,
         blame,
         reason,
         error,

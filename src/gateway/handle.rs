@@ -227,6 +227,7 @@ impl Worker {
         } else {
             record.answered(decision, reason, response.status());
         }
+        record.reached(context.reached);
         let (parts, source) = response.into_parts();
         if let Source::Switched(tunnel) = source {
             return websocket::hand_over(parts, *tunnel, record, &self.gateway.metrics);

@@ -71,6 +71,7 @@ impl Worker {
                 session_decided: identity.is_some(),
                 hsts: context.house().hsts.as_ref(),
             },
+            reached: &context.reached,
         };
         if let Some(handshake) = handshake {
             // On the heap, so that no other request has room for it.

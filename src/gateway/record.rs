@@ -19,7 +19,7 @@ use crate::{
     clock::Moment,
     peer::Transport,
     telemetry::{AccessRecord, Decision, Ended, chain},
-    upstream::{Blame, TunnelEnd, error::BodyError},
+    upstream::{Blame, Reached, TunnelEnd, error::BodyError},
 };
 
 /// What stands for the status where there was nobody left to answer: nginx made it customary.
@@ -33,6 +33,8 @@ pub(super) struct Record {
     /// Nothing as long as nobody has been answered.
     said: Option<Said>,
     ended: Option<Ended>,
+    /// Where it was at its app.
+    reached: Reached,
     /// How much of the answer's body was handed on.
     bytes: u64,
     /// What the line alone needs; nothing if there will be none.
@@ -76,6 +78,7 @@ impl Record {
             route: None,
             said: None,
             ended: None,
+            reached: Reached::default(),
             bytes: 0,
             line,
         }
@@ -123,6 +126,11 @@ impl Record {
         self.ended = Some(Ended::CLIENT_LEFT);
     }
 
+    /// Where the request was at its app in the end.
+    pub(super) fn reached(&mut self, reached: Reached) {
+        self.reached = reached;
+    }
+
     /// So many bytes of the answer's body were handed on.
     pub(super) fn passed(&mut self, bytes: usize) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
@@ -141,7 +149,8 @@ impl Record {
         let request_id = self.id.as_str();
         let route = self.route().map(|entry| entry.route.id.0.as_str());
         if error.blame() == Blame::Upstream {
-            tell_of_app(self.worker.metrics(), route, request_id, reason, error);
+            let at = self.route().map(|entry| (entry, &self.reached));
+            tell_of_app(self.worker.metrics(), at, request_id, reason, error);
         } else {
             let error = chain(error);
             tracing::debug!(

@@ -24,7 +24,9 @@ use crate::{
     identity::{ProviderName, RouteId},
     oidc::{AccessTokens, RelyingParty},
     telemetry::{Decision, Ended, Metrics, RequestCounter},
-    upstream::{RemovalList, RouteTarget, UpstreamError, error::BodyError},
+    upstream::{
+        Apps, Checkup, RemovalList, RouteTarget, RouteTls, UpstreamError, error::BodyError,
+    },
 };
 
 /// The relying parties, by the name of their provider; and issuers of access tokens alone, by their
@@ -71,16 +73,24 @@ pub(super) struct RouteEntry {
 }
 
 impl RouteTable {
-    /// Builds the table of a configuration that was checked.
+    /// Builds the table of a configuration that was checked; its routes lead to `apps`, and TLS is
+    /// spoken there as `tls` says.
     ///
     /// # Errors
     /// Returns the id of a route whose provider is not among `providers`, or whose addresses cannot
     /// be written into a header: both are things that loading has refused before.
-    pub fn new(config: &Config, providers: &Providers, metrics: &Metrics) -> Result<Self, RouteId> {
+    pub fn new(
+        config: &Config,
+        providers: &Providers,
+        (apps, tls): (&Apps, &RouteTls),
+        metrics: &Metrics,
+    ) -> Result<Self, RouteId> {
         static GENERATION: AtomicU64 = AtomicU64::new(1);
         let mut sites: HashMap<String, Vec<Site>> = HashMap::new();
         for route in &config.routes {
-            let entry = Arc::new(RouteEntry::new(config, route, providers, metrics)?);
+            let target = RouteTarget::new(route, apps, tls).map_err(|_| route.id.clone())?;
+            let entry = RouteEntry::new(config, route, providers, target, metrics)?;
+            let entry = Arc::new(entry);
             let of_host = sites.entry(route.from.authority.host.clone()).or_default();
             match of_host
                 .iter_mut()
@@ -107,6 +117,16 @@ impl RouteTable {
     pub fn route_at(&self, authority: &Authority, path: &str) -> Option<&RouteId> {
         let site = self.site(&authority.host, authority.port)?;
         Some(&site.route(path)?.route.id)
+    }
+
+    /// The checks of apps that its routes ask for.
+    #[must_use]
+    pub fn checkups(&self) -> Vec<Checkup> {
+        let sites = self.sites.values().flatten();
+        let entries = sites.flat_map(|site| &site.routes);
+        entries
+            .flat_map(|entry| entry.target.checkups(&entry.route))
+            .collect()
     }
 
     /// The site of a host in lower case, with the port that the request names.
@@ -203,6 +223,7 @@ impl RouteEntry {
         config: &Config,
         route: &Route,
         providers: &Providers,
+        target: RouteTarget,
         metrics: &Metrics,
     ) -> Result<Self, RouteId> {
         let kind = config.provider(&route.provider).map(|it| &it.kind);
@@ -219,7 +240,6 @@ impl RouteEntry {
             .map(|decision| (decision, metrics.request_counter(&route.id.0, decision)))
             .collect();
         expect_faults(metrics, &route.id.0);
-        let target = RouteTarget::new(route).map_err(|_| route.id.clone())?;
         let host = route.from.authority.in_https_url();
         let bearer = match &route.bearer {
             Some(rules) => {

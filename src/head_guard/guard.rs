@@ -298,6 +298,12 @@ impl Expected {
         self.0.next_answer.store(next, Ordering::Release);
     }
 
+    /// Whether nothing has come of the answer that was asked for last.
+    #[must_use]
+    pub fn is_outstanding(&self) -> bool {
+        self.0.next_answer.load(Ordering::Acquire) != NO_ANSWER
+    }
+
     /// The fault that ended the reading, if there is one.
     #[must_use]
     pub fn fault(&self) -> Option<HeadFault> {

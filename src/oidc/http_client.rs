@@ -34,12 +34,12 @@ use url::{Host, Url};
 use crate::{
     config::is_loopback,
     head_guard::{HeadGuard, HeadLimits},
+    trust::{NamedRoots, Trust, TrustError},
 };
 
 use super::{
     address,
     strict_json::{self, StrictJsonError},
-    trust::{self, FurtherRoots, TrustError},
 };
 
 /// How long resolving, connecting and the TLS handshake may take together.
@@ -156,7 +156,7 @@ impl Answer {
 pub(super) struct HttpClient {
     tls: TlsConnector,
     /// Whom it trusts beside the system's roots.
-    pub(super) further_roots: FurtherRoots,
+    pub(super) further_roots: NamedRoots,
     connect_timeout: Duration,
     exchange_timeout: Duration,
 }
@@ -164,7 +164,13 @@ pub(super) struct HttpClient {
 impl HttpClient {
     /// Trusts the system's roots and those of `ca_file`.
     pub(super) fn new(ca_file: Option<&Path>, needs_roots: bool) -> Result<Self, TrustError> {
-        let (config, further_roots) = trust::client_config(ca_file, needs_roots)?;
+        let mut trust = Trust::of_system();
+        if let Some(ca_file) = ca_file {
+            trust = trust.and_file(ca_file)?;
+        }
+        let further_roots = trust.named();
+        let mut config = trust.client(needs_roots)?.with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self {
             tls: TlsConnector::from(Arc::new(config)),
             further_roots,

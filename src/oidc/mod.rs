@@ -15,7 +15,7 @@
 //! | `token` | a code for tokens |
 //! | `jws`, `id_token` | the checks of an ID token |
 //! | `access_token`, `access_token_error` | the checks of an access token that a program sends us |
-//! | `http_client`, `trust`, `address`, `strict_json` | the wire |
+//! | `http_client`, `address`, `strict_json` | the wire |
 
 mod access_token;
 mod access_token_error;
@@ -33,7 +33,6 @@ mod provider;
 mod relying_party;
 mod strict_json;
 mod token;
-mod trust;
 
 #[cfg(test)]
 mod tests;
@@ -50,5 +49,4 @@ pub use self::{
     provider::DiscoveryError,
     relying_party::{Expected, ProviderStatus, RelyingParty, SetupError, SignedIn},
     token::TokenError,
-    trust::TrustError,
 };

@@ -26,13 +26,13 @@ use super::{
     jwks::{KeyRing, algorithm_name},
     provider::{Metadata, issuer_url, metadata_url},
     token::{self, Tokens},
-    trust::TrustError,
 };
 use crate::{
     clock::{Clock, Moment},
     config::provider::{Provider, ProviderKind},
     identity::{ClaimRules, Identity, ProviderName, Standing},
     secret::Secret,
+    trust::TrustError,
 };
 
 /// How long a browser that came back may have to wait in all.

@@ -51,6 +51,12 @@ impl AnswerLabels {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct AddressLabels {
+    route: String,
+    address: String,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct ConnectionLabels {
     reason: &'static str,
 }
@@ -96,6 +102,8 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
     upstream_failures: Family<AnswerLabels, Counter>,
+    upstream_up: Family<AddressLabels, Gauge>,
+    upstream_ejections: Family<AddressLabels, Counter>,
     answers_cut: Family<AnswerLabels, Counter>,
     connections_cut: Family<ConnectionLabels, Counter>,
     connections_open: Family<ListenerLabels, Gauge>,
@@ -145,6 +153,26 @@ impl RequestCounter {
     }
 }
 
+/// What is shown of one address of an app, which keeps it: telling takes no look-up.
+#[derive(Clone, Debug)]
+pub struct AddressStatus {
+    up: Gauge,
+    ejections: Counter,
+}
+
+impl AddressStatus {
+    /// It gets requests again.
+    pub fn came_back(&self) {
+        self.up.set(1);
+    }
+
+    /// It gets no requests for a while.
+    pub fn went_out(&self) {
+        self.up.set(0);
+        self.ejections.inc();
+    }
+}
+
 impl Metrics {
     /// All at zero.
     #[must_use]
@@ -154,6 +182,8 @@ impl Metrics {
             requests: Family::default(),
             refusals: Family::default(),
             upstream_failures: Family::default(),
+            upstream_up: Family::default(),
+            upstream_ejections: Family::default(),
             answers_cut: Family::default(),
             connections_cut: Family::default(),
             connections_open: Family::default(),
@@ -231,8 +261,22 @@ impl Metrics {
             "Lines of the access log that were dropped because nobody took them",
             metrics.access_lines_dropped.clone(),
         );
+        metrics.register_addresses();
         metrics.register_reloads();
         metrics
+    }
+
+    fn register_addresses(&mut self) {
+        self.registry.register(
+            "upstream_up",
+            "1 while an address of an app gets requests, 0 while it is out, by route",
+            self.upstream_up.clone(),
+        );
+        self.registry.register(
+            "upstream_ejections",
+            "How often an address of an app went out, by route",
+            self.upstream_ejections.clone(),
+        );
     }
 
     fn register_reloads(&mut self) {
@@ -311,6 +355,31 @@ impl Metrics {
     pub fn expect_upstream_failure(&self, route: &str, reason: &'static str) {
         let labels = AnswerLabels::of(route, reason);
         let _ = self.upstream_failures.get_or_create(&labels);
+    }
+
+    /// Shows an address of the app behind a route from now on, as one that gets requests.
+    #[must_use]
+    pub fn expect_address(&self, route: &str, address: &str) -> AddressStatus {
+        let labels = AddressLabels {
+            route: route.to_owned(),
+            address: address.to_owned(),
+        };
+        let status = AddressStatus {
+            up: self.upstream_up.get_or_create(&labels).clone(),
+            ejections: self.upstream_ejections.get_or_create(&labels).clone(),
+        };
+        status.came_back();
+        status
+    }
+
+    /// Shows an address no longer: the route does not lead there.
+    pub fn forget_address(&self, route: &str, address: &str) {
+        let labels = AddressLabels {
+            route: route.to_owned(),
+            address: address.to_owned(),
+        };
+        self.upstream_up.remove(&labels);
+        self.upstream_ejections.remove(&labels);
     }
 
     /// Counts an answer that did not come to its end; `reason` is one of the code's own words.

@@ -21,6 +21,9 @@ pub use self::{
     decision::Decision,
     ended::Ended,
     log::{chain, start_log},
-    metrics::{Metrics, OpenConnection, OpenTunnel, ReloadOutcome, RequestCounter, SharedMetrics},
+    metrics::{
+        AddressStatus, Metrics, OpenConnection, OpenTunnel, ReloadOutcome, RequestCounter,
+        SharedMetrics,
+    },
     seldom::Seldom,
 };

@@ -28,6 +28,7 @@ use super::{
     lease::{BytesPerSecond, Ended, Lease, Watch},
     pool::{Connection, Pool},
     seats::Turn,
+    standing::Load,
 };
 use crate::clock::Clock;
 
@@ -227,6 +228,20 @@ impl UpstreamBody {
         }
     }
 
+    /// Another one without content, under the same lease.
+    pub(super) fn bare(&self) -> Self {
+        let clock = self.watch.clock().clone();
+        Self {
+            state: State::Done,
+            watch: Watch::new(clock, self.watch.lease(), Duration::MAX),
+            side: Upload {
+                end_is_marked: false,
+                left: 0,
+                progress: None,
+            },
+        }
+    }
+
     /// Whether more is announced than may come.
     pub(super) fn is_too_large(&self) -> bool {
         self.size_hint().lower() > self.side.left
@@ -301,6 +316,8 @@ enum Way {
     Http2 {
         _stream: Arc<Stream>,
         _turn: Option<Turn>,
+        /// What its address counts, of an app with several.
+        _load: Option<Load>,
     },
 }
 
@@ -335,7 +352,7 @@ impl AnswerBody {
         incoming: Incoming,
         has_body: bool,
         stream: Arc<Stream>,
-        turn: Option<Turn>,
+        (turn, load): (Option<Turn>, Option<Load>),
         request: Option<Arc<Progress>>,
         watch: Watch,
     ) -> Self {
@@ -343,6 +360,7 @@ impl AnswerBody {
             way: Some(Way::Http2 {
                 _stream: stream,
                 _turn: turn,
+                _load: load,
             }),
             request,
             end_is_marked: true,

@@ -2,8 +2,8 @@
 //! it hands on.
 //!
 //! One for each data thread, so that its connections are driven where they are used. A request is
-//! sent a second time only if hyper hands it back unsent (S-098); what is in doubt is never used
-//! again. What an answer is, a guard says before hyper sees it (S-096, S-225). Every connection has a
+//! sent a second time only if hyper hands it back unsent, or once more if it may be repeated (S-098);
+//! what is in doubt is never used again. What an answer is, a guard says before hyper sees it (S-096, S-225). Every connection has a
 //! seat (S-260).
 
 use std::{
@@ -14,13 +14,21 @@ use std::{
 };
 
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header::CONTENT_TYPE,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
+    header::{CONTENT_TYPE, HOST},
 };
-use hyper::{body::Incoming, client::conn::http1};
+use hyper::{
+    body::{Body, Incoming},
+    client::conn::http1,
+};
 use hyper_util::rt::TokioIo;
-use tokio::select;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    select,
+};
 
 use super::{
+    app::{App, Reached},
     body::{AnswerBody, Progress, UpstreamBody},
     connect::dial,
     connection_bound,
@@ -28,12 +36,13 @@ use super::{
     http2::Http2Client,
     lease::{Lease, Watch},
     pool::{Connection, Pool},
+    repeat::Repeat,
     seated::Seated,
     seats::{Caller, Place, Seat, Seats},
+    tries::Tries,
 };
 use crate::{
     clock::Clock,
-    config::route::UpstreamAddress,
     head_guard::{Expected, HeadGuard, HeadLimits},
 };
 
@@ -59,7 +68,8 @@ const BUFFER: usize = LIMITS.head_bytes + 4 * 1024;
 pub struct UpstreamClient {
     clock: Clock,
     seats: Arc<Seats>,
-    pools: Arc<Mutex<HashMap<UpstreamAddress, Arc<Pool>>>>,
+    /// By the app's number.
+    pools: Arc<Mutex<HashMap<u64, Arc<Pool>>>>,
     http2: Http2Client,
 }
 
@@ -68,7 +78,7 @@ impl UpstreamClient {
     #[must_use]
     pub fn new(clock: Clock, seats: Arc<Seats>) -> Self {
         Self {
-            http2: Http2Client::new(clock.clone(), Arc::clone(&seats)),
+            http2: Http2Client::new(clock.clone()),
             clock,
             seats,
             pools: Arc::default(),
@@ -90,21 +100,26 @@ impl UpstreamClient {
     /// of HTTP that it says.
     ///
     /// `head_timeout` runs from the end of the request to the head of the answer. The lease of the
-    /// request's body holds for the answer's too.
+    /// request's body holds for the answer's too. `reached` is told at which address of the app the
+    /// request is.
     ///
     /// # Errors
     /// Returns [`UpstreamError`] if there is no answer, or none that can be passed on.
     pub async fn send(
         &self,
-        to: &UpstreamAddress,
+        app: &App,
         caller: Caller,
         request: Request<UpstreamBody>,
         head_timeout: Duration,
+        reached: &Reached,
     ) -> Result<Response<AnswerBody>, UpstreamError> {
         if request.version() == Version::HTTP_2 {
-            return self.http2.send(to, caller, request, head_timeout).await;
+            let send = self.http2.send(app, caller, request, head_timeout, reached);
+            return send.await;
         }
-        let answered = self.exchange(to, caller, request, head_timeout).await?;
+        let answered = self
+            .exchange(app, caller, request, head_timeout, reached)
+            .await?;
         // The guard lets everything through behind it: there is nothing that it could mean (S-087).
         if answered.answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(UpstreamError::UnaskedUpgrade);
@@ -115,12 +130,13 @@ impl UpstreamClient {
     /// Sends a request over HTTP/1.1 and takes the head of its answer, whatever that says.
     pub(super) async fn exchange(
         &self,
-        to: &UpstreamAddress,
+        app: &App,
         caller: Caller,
         request: Request<UpstreamBody>,
         head_timeout: Duration,
+        reached: &Reached,
     ) -> Result<Answered, UpstreamError> {
-        let pool = self.pool(to);
+        let pool = self.pool(app);
         let exchange = Exchange {
             clock: &self.clock,
             head_timeout,
@@ -129,7 +145,8 @@ impl UpstreamClient {
         let lease = request.body().lease();
         let is_bound = connection_bound::is_asked_for(request.headers());
         let turn = pool.seats().turn(caller, &self.clock).await?;
-        let (answer, mut connection) = exchange.run(&pool, to, request).await?;
+        let tries = Tries::begin(app, &self.clock, reached);
+        let (answer, mut connection) = exchange.run(&pool, app, tries, request).await?;
         connection.carry(turn);
         // Whoever answers before the request is whole may not read the rest of it as a body.
         let is_early = exchange.progress.as_ref().is_some_and(|it| !it.is_sent());
@@ -146,13 +163,15 @@ impl UpstreamClient {
     }
 
     /// The idle connections to one app.
-    pub(super) fn pool(&self, to: &UpstreamAddress) -> Arc<Pool> {
+    pub(super) fn pool(&self, app: &App) -> Arc<Pool> {
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = pools.get(to) {
+        if let Some(pool) = pools.get(&app.seats.id()) {
             return Arc::clone(pool);
         }
-        let pool = Pool::new(self.clock.clone(), self.seats.of(to));
-        pools.insert(to.clone(), Arc::clone(&pool));
+        // Whatever no route leads to any more goes, with its idle connections.
+        pools.retain(|_, pool| !pool.seats().is_retired());
+        let pool = Pool::new(self.clock.clone(), Arc::clone(&app.seats));
+        pools.insert(app.seats.id(), Arc::clone(&pool));
         pool
     }
 }
@@ -195,25 +214,81 @@ impl Exchange<'_> {
     async fn run(
         &self,
         pool: &Pool,
-        to: &UpstreamAddress,
+        app: &App,
+        mut tries: Tries<'_>,
         mut request: Request<UpstreamBody>,
     ) -> Result<(Response<Incoming>, Connection), UpstreamError> {
-        let mut idle = pool.take();
+        let mut idle = pool.take(tries.at());
+        let mut may_repeat = true;
         loop {
             let (mut connection, is_fresh) = match idle.take() {
                 Some(idle) => (idle, false),
-                None => match pool.seats().place(self.clock).await? {
-                    Place::Free(seat) => (self.connect(to, seat).await?, true),
-                    Place::Left(left) => (left, false),
-                },
+                None => self.connection(pool, &mut tries).await?,
             };
+            if let Some(host) = tries.reach().and_then(|reach| reach.host.clone()) {
+                request.headers_mut().insert(HOST, host);
+            }
+            // A fresh connection that breaks is the app's fault: only another address may do better.
+            let may_help = may_repeat && (!is_fresh || app.has_several());
+            let repeat = may_help.then(|| Repeat::of(&request)).flatten();
             match self.attempt(&mut connection, request).await {
-                Ok(answer) => return Ok((answer, connection)),
-                Err(Failure::Final(error)) => return Err(error),
-                Err(Failure::Unsent(_, error)) if is_fresh => {
-                    return Err(UpstreamError::BrokenOff(error));
+                Ok(answer) => {
+                    connection.weigh(tries.succeeded());
+                    return Ok((answer, connection));
                 }
-                Err(Failure::Unsent(unsent, _)) => request = *unsent,
+                Err(Failure::Unsent(unsent, error)) => {
+                    request = *unsent;
+                    if is_fresh {
+                        let error = UpstreamError::of_exchange(error);
+                        tries.failed(&error);
+                        if !tries.go_on() {
+                            return Err(error);
+                        }
+                    }
+                }
+                Err(Failure::Final(error)) => {
+                    if is_fresh {
+                        tries.failed(&error);
+                    }
+                    let is_silent = error.is_break() && connection.expected.is_outstanding();
+                    let Some(repeat) = repeat.filter(|_| is_silent) else {
+                        return Err(error);
+                    };
+                    if !tries.go_on() && is_fresh {
+                        return Err(error);
+                    }
+                    request = repeat.into_request();
+                    may_repeat = false;
+                }
+            }
+        }
+    }
+
+    /// A connection to the address whose turn it is, or to the next one that takes one; and whether it
+    /// is a fresh one.
+    async fn connection(
+        &self,
+        pool: &Pool,
+        tries: &mut Tries<'_>,
+    ) -> Result<(Connection, bool), UpstreamError> {
+        loop {
+            let seat = match pool.seats().place(self.clock).await? {
+                Place::Free(seat) => seat,
+                Place::Left(left) => {
+                    tries.is_at(left.at());
+                    return Ok((left, false));
+                }
+            };
+            let error = match self.connect(tries, seat).await {
+                Ok(connection) => return Ok((connection, true)),
+                Err(error) => error,
+            };
+            tries.failed(&error);
+            if !tries.go_on() {
+                return Err(error);
+            }
+            if let Some(idle) = pool.take(tries.at()) {
+                return Ok((idle, false));
             }
         }
     }
@@ -245,17 +320,14 @@ impl Exchange<'_> {
         })
     }
 
-    #[expect(clippy::disallowed_methods, reason = "one of the two HTTP clients")]
-    async fn connect(&self, to: &UpstreamAddress, seat: Seat) -> Result<Connection, UpstreamError> {
-        let stream = dial(to, self.clock).await?;
-        let (stream, expected) = HeadGuard::of_answers(Seated::new(stream, seat), LIMITS);
-        let (sender, driver) = http1::Builder::new()
-            .max_buf_size(BUFFER)
-            .max_header_size(LIMITS.head_bytes + EMPTY_LINE)
-            .max_headers(LIMITS.headers)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(UpstreamError::BrokenOff)?;
+    async fn connect(&self, tries: &Tries<'_>, seat: Seat) -> Result<Connection, UpstreamError> {
+        let reach = tries.reach().ok_or(UpstreamError::ConnectTimeout)?;
+        let stream = Seated::new(dial(&reach.way, self.clock).await?, seat);
+        let Spoken {
+            sender,
+            expected,
+            driver,
+        } = speak(stream).await.map_err(UpstreamError::BrokenOff)?;
         // The socket is closed there, later than its connection is dropped, or by whoever it is handed to.
         let driver = driver.with_upgrades();
         let driver = tokio::spawn(async move {
@@ -264,7 +336,8 @@ impl Exchange<'_> {
                 tracing::debug!(%error, "a connection to the app ended");
             }
         });
-        Ok(Connection::new(sender, expected, driver.abort_handle()))
+        let (driver, at) = (driver.abort_handle(), tries.at());
+        Ok(Connection::new(sender, expected, driver, at))
     }
 }
 
@@ -289,6 +362,42 @@ pub(super) async fn timed_out(clock: &Clock, head_timeout: Duration, progress: O
         let wait = left.min(head_timeout.max(Duration::from_millis(1)));
         clock.sleep(wait).await;
     }
+}
+
+/// An open connection over which HTTP/1.1 is spoken.
+pub(super) struct Spoken<I, B>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+    B: Body + 'static,
+{
+    pub(super) sender: http1::SendRequest<B>,
+    /// Told before each request what its answer is to be.
+    pub(super) expected: Expected,
+    /// Nothing moves unless it is driven.
+    pub(super) driver: http1::Connection<TokioIo<HeadGuard<I>>, B>,
+}
+
+/// Speaks HTTP/1.1 over an open connection; what an answer is, a guard says before hyper sees it.
+#[expect(clippy::disallowed_methods, reason = "one of the two HTTP clients")]
+pub(super) async fn speak<I, B>(stream: I) -> Result<Spoken<I, B>, hyper::Error>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    B: Body + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (stream, expected) = HeadGuard::of_answers(stream, LIMITS);
+    let (sender, driver) = http1::Builder::new()
+        .max_buf_size(BUFFER)
+        .max_header_size(LIMITS.head_bytes + EMPTY_LINE)
+        .max_headers(LIMITS.headers)
+        .handshake(TokioIo::new(stream))
+        .await?;
+    Ok(Spoken {
+        sender,
+        expected,
+        driver,
+    })
 }
 
 enum Failure {

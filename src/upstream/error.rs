@@ -1,13 +1,14 @@
 //! What can go wrong between us and an app, and whose fault it is.
 //!
-//! No message names the app's address: these texts may end up near a client (S-238).
+//! No message names the app's address: these texts may end up near a client (S-238). What a certificate
+//! of the app says stands in the cause alone, which is for the log.
 
 use std::{error::Error as StdError, fmt, io, sync::Arc};
 
 use http::StatusCode;
 use thiserror::Error;
 
-use super::{headers::HeaderRefusal, lease::Ended};
+use super::{headers::HeaderRefusal, lease::Ended, tls::TlsFault};
 use crate::head_guard::HeadFault;
 
 /// Whose fault it is that a request came to nothing.
@@ -64,6 +65,9 @@ pub enum UpstreamError {
     /// What several requests waited for failed for all of them.
     #[error(transparent)]
     Shared(Arc<Self>),
+    /// No TLS was spoken with the app, or none that can be trusted.
+    #[error("failed to speak TLS with the app")]
+    Tls(#[source] TlsFault),
     /// The app switched to a protocol nobody asked for.
     #[error("the app switched protocols unasked")]
     UnaskedUpgrade,
@@ -141,12 +145,13 @@ impl UpstreamError {
         ["body_too_large", "request_broken_off", "request_timeout"];
 
     /// The words for what apps do wrong; a route's metrics begin with them.
-    pub const UPSTREAM_REASONS: [&str; 7] = [
+    pub const UPSTREAM_REASONS: [&str; 8] = [
         "upstream_bad_answer",
         "upstream_broken_off",
         "upstream_connect_timeout",
         "upstream_crowded",
         "upstream_timeout",
+        "upstream_tls",
         "upstream_unasked_upgrade",
         "upstream_unreachable",
     ];
@@ -168,6 +173,7 @@ impl UpstreamError {
             | Self::ConnectTimeout
             | Self::Crowded(_)
             | Self::HeadTimeout
+            | Self::Tls(_)
             | Self::UnaskedUpgrade => Blame::Upstream,
             Self::Shared(error) => error.blame(),
         }
@@ -185,9 +191,11 @@ impl UpstreamError {
             Self::Refused(_) | Self::RequestBody(_) => StatusCode::BAD_REQUEST,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::ConnectTimeout | Self::HeadTimeout => StatusCode::GATEWAY_TIMEOUT,
-            Self::BadAnswer(_) | Self::BrokenOff(_) | Self::Connect(_) | Self::UnaskedUpgrade => {
-                StatusCode::BAD_GATEWAY
-            }
+            Self::BadAnswer(_)
+            | Self::BrokenOff(_)
+            | Self::Connect(_)
+            | Self::Tls(_)
+            | Self::UnaskedUpgrade => StatusCode::BAD_GATEWAY,
             Self::Shared(error) => error.status(),
         }
     }
@@ -210,6 +218,7 @@ impl UpstreamError {
             Self::RequestBody(_) => "request_broken_off",
             Self::RequestTimeout => "request_timeout",
             Self::Shared(error) => error.reason(),
+            Self::Tls(_) => "upstream_tls",
             Self::UnaskedUpgrade => "upstream_unasked_upgrade",
         }
     }
@@ -278,9 +287,22 @@ impl UpstreamError {
                 | BodyError::WithRequest,
             ) => Self::RequestBody(Box::new(error)),
             None if error.is_parse() => Self::BadAnswer(AnswerFault::Head(error)),
-            None => Self::BrokenOff(error),
+            // With TLS 1.3 the app says only now that it does not take who we are.
+            None => match tls_fault_within(&error) {
+                Some(fault) => Self::Tls(fault),
+                None => Self::BrokenOff(error),
+            },
         }
     }
+
+    /// Whether the connection was lost before anything was said of the request.
+    pub(super) fn is_break(&self) -> bool {
+        matches!(self, Self::BrokenOff(_) | Self::Tls(_))
+    }
+}
+
+fn tls_fault_within(error: &hyper::Error) -> Option<TlsFault> {
+    TlsFault::within(std::error::Error::source(error)?.downcast_ref()?)
 }
 
 fn body_error_within(error: &hyper::Error) -> Option<&BodyError> {

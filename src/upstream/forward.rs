@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 
 use super::{
     answer_headers::{self, AnswerFacts},
+    app::Reached,
     body::{AnswerBody, BodyLimits, UpstreamBody},
     client::{UpstreamClient, is_grpc},
     connection_bound,
@@ -45,6 +46,8 @@ pub struct Forwarding<'a> {
     pub body: BodyLimits,
     /// What the answer's fields depend on.
     pub answer: AnswerFacts<'a>,
+    /// Told at which address of the app the request is.
+    pub reached: &'a Reached,
 }
 
 /// Passes a request on and hands back the answer, its body still streaming.
@@ -60,7 +63,13 @@ pub async fn forward(
         request.version() == Version::HTTP_2 || headers::takes_trailers(request.headers());
     let request = request_for(request, target.protocol, &with)?;
     let answer = client
-        .send(&target.to, with.caller, request, target.head_timeout)
+        .send(
+            &target.app,
+            with.caller,
+            request,
+            target.head_timeout,
+            with.reached,
+        )
         .await
         .inspect_err(|error| warn_of_crowd(error, &with))?;
     let mut answer = answer_from(answer, takes_trailers, &with);

@@ -15,6 +15,7 @@ use tokio::task::AbortHandle;
 use super::{
     body::UpstreamBody,
     seats::{AppSeats, Turn},
+    standing::Load,
 };
 use crate::{clock::Clock, head_guard::Expected};
 
@@ -37,8 +38,12 @@ pub(super) struct Connection {
     pub(super) expected: Expected,
     driver: AbortHandle,
     is_reusable: bool,
+    /// To which address of the app it leads.
+    at: u8,
     /// While it carries the request of a stranger.
     turn: Option<Turn>,
+    /// While it carries a request, of an app with several addresses.
+    load: Option<Load>,
 }
 
 impl Connection {
@@ -46,19 +51,32 @@ impl Connection {
         sender: SendRequest<UpstreamBody>,
         expected: Expected,
         driver: AbortHandle,
+        at: u8,
     ) -> Self {
         Self {
             sender,
             expected,
             driver,
             is_reusable: true,
+            at,
             turn: None,
+            load: None,
         }
+    }
+
+    /// To which address of the app it leads.
+    pub(super) fn at(&self) -> u8 {
+        self.at
     }
 
     /// Has it keep a stranger's turn until this exchange is over.
     pub(super) fn carry(&mut self, turn: Option<Turn>) {
         self.turn = turn;
+    }
+
+    /// Has its address count a request until this exchange is over.
+    pub(super) fn weigh(&mut self, load: Option<Load>) {
+        self.load = load;
     }
 
     /// Whether it has ended, or is about to because of what came over it.
@@ -117,14 +135,25 @@ impl Pool {
         &self.seats
     }
 
-    /// The idle connection that was used last, if there is one that can be used.
-    pub(super) fn take(&self) -> Option<Connection> {
+    /// The idle connection to this address that was used last, if there is one that can be used.
+    pub(super) fn take(&self, at: u8) -> Option<Connection> {
+        self.take_where(|connection| connection.at == at)
+    }
+
+    /// The same, to whichever address.
+    pub(super) fn take_any(&self) -> Option<Connection> {
+        self.take_where(|_| true)
+    }
+
+    fn take_where(&self, fits: impl Fn(&Connection) -> bool) -> Option<Connection> {
         let now = self.clock.now().monotonic;
         let mut idle = self.lock();
-        while let Some((since, connection)) = idle.connections.pop() {
+        let of_address = |(_, connection): &(Duration, Connection)| fits(connection);
+        while let Some(last) = idle.connections.iter().rposition(of_address) {
+            let (since, connection) = idle.connections.remove(last);
             if now.saturating_sub(since) >= LONGEST_IDLE {
-                // All that are left have lain here longer still.
-                idle.connections.clear();
+                // All that came before have lain here longer still.
+                idle.connections.drain(..last);
                 return None;
             }
             if !connection.is_over() && connection.sender.is_ready() {
@@ -137,6 +166,7 @@ impl Pool {
     /// Takes back a connection after a whole exchange, once hyper is done with it.
     pub(super) fn put_back(pool: &Arc<Self>, mut connection: Connection) {
         connection.turn = None;
+        connection.load = None;
         if !connection.is_reusable || connection.is_over() {
             return;
         }

@@ -8,17 +8,18 @@
 //! connection asks nobody.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
 use super::{
+    bound::{Bound, Taken},
     error::{Crowd, UpstreamError},
     http2::Http2Pool,
     pool::{Connection, Pool},
@@ -28,8 +29,6 @@ use crate::{clock::Clock, config::route::UpstreamAddress, identity::RouteId, tel
 /// How long a request waits for a seat, and one of a stranger for its turn before that: as long as an
 /// app may take to accept a connection.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(5);
-
-const NEVER_CLOSED: &str = "no semaphore of this module is ever closed";
 
 /// Who sends a request, as far as seats are concerned.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -44,9 +43,17 @@ pub enum Caller {
 #[derive(Debug)]
 pub struct Seats {
     house: Arc<House>,
-    share: Share,
-    apps: Mutex<HashMap<UpstreamAddress, Arc<AppSeats>>>,
+    share: Mutex<Share>,
+    apps: Mutex<HashMap<AppKey, Arc<AppSeats>>>,
     crowded: Seldom,
+}
+
+/// What makes an app one: where it is, in one order, and how TLS is spoken to it. What is connected
+/// for one is never used for another.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(super) struct AppKey {
+    pub(super) addresses: Vec<UpstreamAddress>,
+    pub(super) tls: Option<[u8; 32]>,
 }
 
 /// How many connections there may be.
@@ -79,32 +86,58 @@ impl Seats {
         let share = Share::new(connections, apps);
         Self {
             house: Arc::new(House {
-                seats: Arc::new(Semaphore::new(share.all)),
+                seats: Bound::new(share.all),
                 waiting: AtomicUsize::new(0),
                 apps: Mutex::default(),
             }),
-            share,
+            share: Mutex::new(share),
             apps: Mutex::default(),
             crowded: Seldom::default(),
         }
     }
 
+    /// Shares them among so many apps from now on: those that have too many give them back as their
+    /// connections end.
+    pub fn share_among(&self, apps: usize) {
+        let share = {
+            let mut share = lock(&self.share);
+            *share = Share::new(share.all, apps);
+            *share
+        };
+        for app in lock(&self.apps).values() {
+            app.resize(share);
+        }
+    }
+
     /// The seats of one app.
-    pub(super) fn of(&self, to: &UpstreamAddress) -> Arc<AppSeats> {
+    pub(super) fn of(&self, key: &AppKey) -> Arc<AppSeats> {
         let mut apps = lock(&self.apps);
-        if let Some(app) = apps.get(to) {
+        if let Some(app) = apps.get(key) {
             return Arc::clone(app);
         }
-        let app = Arc::new(AppSeats::new(Arc::clone(&self.house), self.share));
+        let share = *lock(&self.share);
+        let app = Arc::new(AppSeats::new(Arc::clone(&self.house), share));
         lock(&self.house.apps).push(Arc::downgrade(&app));
-        apps.insert(to.clone(), Arc::clone(&app));
+        apps.insert(key.clone(), Arc::clone(&app));
         app
+    }
+
+    /// Forgets all other apps; what is under way there goes on.
+    pub(super) fn keep(&self, keys: &HashSet<AppKey>) {
+        lock(&self.apps).retain(|key, app| {
+            let stays = keys.contains(key);
+            if !stays {
+                app.is_retired.store(true, Ordering::Relaxed);
+            }
+            stays
+        });
+        lock(&self.house.apps).retain(|app| app.strong_count() > 0);
     }
 
     /// How many wait for a connection to one app.
     #[cfg(test)]
-    pub(super) fn queued(&self, to: &UpstreamAddress) -> usize {
-        self.of(to).queued.load(Ordering::Relaxed)
+    pub(super) fn queued(&self, key: &AppKey) -> usize {
+        self.of(key).queued.load(Ordering::Relaxed)
     }
 
     /// Says, at most once a minute, that a request found no seat.
@@ -114,7 +147,7 @@ impl Seats {
                 all,
                 of_app,
                 of_strangers,
-            } = self.share;
+            } = *lock(&self.share);
             tracing::warn!(
                 %route,
                 crowd = crowd.word(),
@@ -132,7 +165,7 @@ impl Seats {
 /// What all apps have in common.
 #[derive(Debug)]
 struct House {
-    seats: Arc<Semaphore>,
+    seats: Arc<Bound>,
     /// How many wait for a seat that any app could give up.
     waiting: AtomicUsize,
     apps: Mutex<Vec<Weak<AppSeats>>>,
@@ -159,9 +192,13 @@ impl House {
 /// The seats of one app.
 #[derive(Debug)]
 pub(super) struct AppSeats {
+    /// Tells apps apart, also those that were forgotten.
+    id: u64,
     house: Arc<House>,
-    seats: Arc<Semaphore>,
-    strangers: Semaphore,
+    seats: Arc<Bound>,
+    strangers: Arc<Bound>,
+    /// No route leads there any more.
+    is_retired: AtomicBool,
     /// Each data thread's.
     pools: Mutex<Vec<Weak<Pool>>>,
     /// Each data thread's, where the app is spoken to in HTTP/2.
@@ -176,26 +213,14 @@ pub(super) struct AppSeats {
 /// Held by a connection as long as its socket is open.
 #[derive(Debug)]
 pub(super) struct Seat {
-    _of_app: OwnedSemaphorePermit,
-    _of_house: OwnedSemaphorePermit,
+    _of_app: Taken,
+    _of_house: Taken,
 }
 
 /// Held by a stranger's request until its answer is whole.
 #[derive(Debug)]
-pub(super) struct Turn(Arc<AppSeats>);
-
-impl Turn {
-    /// In place of a permit, which would be twice as large: every answer has room for one.
-    fn instead_of(permit: SemaphorePermit<'_>, app: &Arc<AppSeats>) -> Self {
-        permit.forget();
-        Self(Arc::clone(app))
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.0.strangers.add_permits(1);
-    }
+pub(super) struct Turn {
+    _of_strangers: Taken,
 }
 
 /// What a request that found no idle connection gets.
@@ -209,15 +234,33 @@ pub(super) enum Place {
 
 impl AppSeats {
     fn new(house: Arc<House>, share: Share) -> Self {
+        static IDS: AtomicU64 = AtomicU64::new(0);
         Self {
+            id: IDS.fetch_add(1, Ordering::Relaxed),
             house,
-            seats: Arc::new(Semaphore::new(share.of_app)),
-            strangers: Semaphore::new(share.of_strangers),
+            seats: Bound::new(share.of_app),
+            strangers: Bound::new(share.of_strangers),
+            is_retired: AtomicBool::new(false),
             pools: Mutex::default(),
             http2: Mutex::default(),
             queued: AtomicUsize::new(0),
             queue: Mutex::default(),
         }
+    }
+
+    fn resize(&self, share: Share) {
+        self.seats.resize(share.of_app);
+        self.strangers.resize(share.of_strangers);
+    }
+
+    /// Tells it from every other app of this process.
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Whether no route leads there any more.
+    pub(super) fn is_retired(&self) -> bool {
+        self.is_retired.load(Ordering::Relaxed)
     }
 
     /// Lets the idle connections of a pool be found by those who wait.
@@ -237,7 +280,7 @@ impl AppSeats {
 
     /// Whether a seat can be had without waiting, as it looks now.
     pub(super) fn has_free(&self) -> bool {
-        self.seats.available_permits() > 0 && self.house.seats.available_permits() > 0
+        !self.seats.is_full() && !self.house.seats.is_full()
     }
 
     /// A seat for a connection that is shared; waits for one if need be.
@@ -254,22 +297,22 @@ impl AppSeats {
 
     /// What a request of `caller` needs before it may use any connection.
     pub(super) async fn turn(
-        self: &Arc<Self>,
+        &self,
         caller: Caller,
         clock: &Clock,
     ) -> Result<Option<Turn>, UpstreamError> {
         if caller == Caller::Person {
             return Ok(None);
         }
-        if let Ok(permit) = self.strangers.try_acquire() {
-            return Ok(Some(Turn::instead_of(permit, self)));
+        let turn = |taken| Turn {
+            _of_strangers: taken,
+        };
+        if let Some(taken) = self.strangers.try_take() {
+            return Ok(Some(turn(taken)));
         }
         tokio::select! {
             biased;
-            permit = self.strangers.acquire() => {
-                let permit = permit.expect(NEVER_CLOSED);
-                Ok(Some(Turn::instead_of(permit, self)))
-            }
+            taken = self.strangers.take() => Ok(Some(turn(taken))),
             () = clock.sleep(LONGEST_WAIT) => Err(UpstreamError::Crowded(Crowd::Strangers)),
         }
     }
@@ -281,7 +324,7 @@ impl AppSeats {
         }
         let (_queued, mut left) = self.queue();
         // After that: what comes back from now on is offered.
-        if let Some(connection) = self.pools().iter().find_map(|pool| pool.take()) {
+        if let Some(connection) = self.pools().iter().find_map(|pool| pool.take_any()) {
             return Ok(Place::Left(connection));
         }
         tokio::select! {
@@ -310,15 +353,15 @@ impl AppSeats {
 
     fn try_seat(&self) -> Option<Seat> {
         Some(Seat {
-            _of_app: try_take(&self.seats)?,
-            _of_house: try_take(&self.house.seats)?,
+            _of_app: self.seats.try_take()?,
+            _of_house: self.house.seats.try_take()?,
         })
     }
 
     async fn seat(&self) -> Seat {
         // The narrower door first: nobody holds what another app could use and waits for its own.
-        let of_app = take(&self.seats).await;
-        if let Some(of_house) = try_take(&self.house.seats) {
+        let of_app = self.seats.take().await;
+        if let Some(of_house) = self.house.seats.try_take() {
             return Seat {
                 _of_app: of_app,
                 _of_house: of_house,
@@ -326,7 +369,7 @@ impl AppSeats {
         }
         let _waiting = Counted::one_more(&self.house.waiting);
         self.house.close_longest_idle();
-        let of_house = take(&self.house.seats).await;
+        let of_house = self.house.seats.take().await;
         Seat {
             _of_app: of_app,
             _of_house: of_house,
@@ -355,7 +398,7 @@ impl AppSeats {
     }
 
     fn crowd(&self) -> Crowd {
-        if self.seats.available_permits() == 0 {
+        if self.seats.is_full() {
             Crowd::App
         } else {
             Crowd::House
@@ -399,15 +442,6 @@ impl Drop for Counted<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-fn try_take(from: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-    Arc::clone(from).try_acquire_owned().ok()
-}
-
-async fn take(from: &Arc<Semaphore>) -> OwnedSemaphorePermit {
-    let taken = Arc::clone(from).acquire_owned().await;
-    taken.expect(NEVER_CLOSED)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -52,7 +52,13 @@ pub async fn open(
     let mut request = request_for(request, UpstreamProtocol::Http1, &with)?;
     ask_in(request.headers_mut(), key);
     let mut answered = client
-        .exchange(&target.to, with.caller, request, target.head_timeout)
+        .exchange(
+            &target.app,
+            with.caller,
+            request,
+            target.head_timeout,
+            with.reached,
+        )
         .await
         .inspect_err(|error| warn_of_crowd(error, &with))?;
     if answered.answer.status() != StatusCode::SWITCHING_PROTOCOLS {

@@ -19,6 +19,7 @@ const LEAVES: &[&str] = &[
     "reserved",
     "secret",
     "telemetry",
+    "trust",
 ];
 
 /// Beside the leaves: which module may know which. A module that is not listed may know leaves only.

@@ -6,6 +6,8 @@ mod accepting;
 #[cfg(test)]
 mod access_lines;
 #[cfg(test)]
+mod balancing;
+#[cfg(test)]
 mod bearer;
 #[cfg(test)]
 mod body_limits;
@@ -105,5 +107,9 @@ mod upstream_distrust;
 mod upstream_failure;
 #[cfg(test)]
 mod upstream_http2;
+#[cfg(test)]
+mod upstream_tls;
+#[cfg(test)]
+mod upstream_unix;
 #[cfg(test)]
 mod websocket;

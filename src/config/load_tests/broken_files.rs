@@ -65,8 +65,9 @@ timeout = 60
                  \"https://app.example.com:8443/app\")"
             ),
             format!(
-                "{file}:2:6: to: expected a text, found a list (this version speaks plain HTTP to one \
-                 address: write \"http://host\" or \"http://host:port\", without a path)"
+                "{file}:2:6: to: the app is spoken to in plain HTTP across a network, where others could \
+                 read along or reach it without vestibule (speak https:// to it; or if nothing but \
+                 vestibule can reach it, write upstream.reachable = \"only-through-vestibule\")"
             ),
             format!("{file}:3:1: alow: unknown key (did you mean `allow`?)"),
             format!(
@@ -287,9 +288,9 @@ fn what_is_wrong_with_a_route_is_said_with_its_place() {
             &["5:7: idp: there is no provider \"entrra\""],
         ),
         (
-            "https upstream",
-            route("http://127.0.0.1:8080", "https://127.0.0.1"),
-            &["3:6: to: \"https://127.0.0.1\" does not begin with http://"],
+            "upstream of another scheme",
+            route("http://127.0.0.1:8080", "htps://127.0.0.1"),
+            &["3:6: to: \"htps://127.0.0.1\" does not begin with http://, https:// or unix:"],
         ),
         (
             "upstream path",
@@ -419,7 +420,7 @@ fn every_broken_line_of_toml_is_reported_and_the_rest_of_the_files_too() {
     let base = Base::new("https = x\n[listen\n", &[("wiki", "to = 1\n")]);
     let findings = base.findings(&[]);
     let starts = [
-        "error: config/routes.d/wiki.toml:1:6: to: expected a text, found a number",
+        "error: config/routes.d/wiki.toml:1:6: to: expected a text or a list, found a number",
         "error: config/vestibule.toml:1:9: this is not TOML: ",
         "error: config/vestibule.toml:2:8: this is not TOML: ",
     ];

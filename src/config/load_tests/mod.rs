@@ -8,6 +8,7 @@ mod layers;
 mod plain;
 mod prefixes;
 mod remedies;
+mod upstreams;
 
 use std::{fs, path::Path, time::Duration};
 
@@ -332,6 +333,7 @@ fn the_examples_show_every_key() {
         "Unauthenticated",
         "Identity",
         "Upstream",
+        "Health",
         "Help",
         "HeaderTable",
     ] {

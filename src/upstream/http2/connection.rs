@@ -30,9 +30,11 @@ use super::loan::Lent;
 use crate::{
     clock::Clock,
     upstream::{
-        connect::{CONNECT_TIMEOUT, UpstreamStream},
+        connect::CONNECT_TIMEOUT,
         error::{AnswerFault, UpstreamError},
         seats::Seat,
+        stream::UpstreamStream,
+        tls::HTTP_2,
     },
 };
 
@@ -112,6 +114,9 @@ impl Connection {
         clock: &Clock,
     ) -> Result<Arc<Self>, UpstreamError> {
         let no_http2 = |error| UpstreamError::BadAnswer(AnswerFault::NoHttp2(error));
+        if stream.has_agreed_on_other_than(HTTP_2) {
+            return Err(no_http2(None));
+        }
         let heard = Arc::new(Notify::new());
         let (sender, driven) = builder(Drivers::new(seat, &heard))
             .handshake(TokioIo::new(stream))

@@ -12,22 +12,31 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, header::CONTENT_LENGTH, request};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header::CONTENT_LENGTH,
+    request, uri::Authority,
+};
 use hyper::body::Incoming;
 use tokio::select;
 
-use super::{connection::Stream, loan::Loan, pool::Http2Pool};
+use super::{
+    connection::{Connection, Stream},
+    loan::Loan,
+    pool::Http2Pool,
+};
 use crate::{
     clock::Clock,
-    config::route::UpstreamAddress,
     head_guard::HeadFault,
     upstream::{
+        app::{App, Reached},
         body::{AnswerBody, Progress, UpstreamBody},
         client::{LIMITS, longest_quiet, timed_out},
         connection_bound,
         error::{AnswerFault, UpstreamError},
         lease::Watch,
-        seats::{Caller, Seats},
+        seats::Caller,
+        standing::Load,
+        tries::Tries,
     },
 };
 
@@ -35,19 +44,20 @@ use crate::{
 /// other, as they do when an app is started anew.
 const MOST_TRIES: usize = 3;
 
+/// An app, by its number, and which of its addresses.
+type Place = (u64, u8);
+
 /// Sends requests over connections that they share. Cheap to clone; clones share them too.
 #[derive(Clone, Debug)]
 pub(in crate::upstream) struct Http2Client {
     clock: Clock,
-    seats: Arc<Seats>,
-    pools: Arc<Mutex<HashMap<UpstreamAddress, Arc<Http2Pool>>>>,
+    pools: Arc<Mutex<HashMap<Place, Arc<Http2Pool>>>>,
 }
 
 impl Http2Client {
-    pub(in crate::upstream) fn new(clock: Clock, seats: Arc<Seats>) -> Self {
+    pub(in crate::upstream) fn new(clock: Clock) -> Self {
         Self {
             clock,
-            seats,
             pools: Arc::default(),
         }
     }
@@ -57,22 +67,23 @@ impl Http2Client {
     /// [`UpstreamClient::send`]: crate::upstream::UpstreamClient::send
     pub(in crate::upstream) async fn send(
         &self,
-        to: &UpstreamAddress,
+        app: &App,
         caller: Caller,
         request: Request<UpstreamBody>,
         head_timeout: Duration,
+        reached: &Reached,
     ) -> Result<Response<AnswerBody>, UpstreamError> {
-        let pool = self.pool(to);
         let exchange = Exchange {
-            clock: &self.clock,
-            pool: &pool,
+            client: self,
+            app,
             head_timeout,
             progress: request.body().progress(),
         };
         let lease = request.body().lease();
         let is_head = request.method() == Method::HEAD;
-        let turn = pool.seats().turn(caller, &self.clock).await?;
-        let (answer, stream) = exchange.run(request).await?;
+        let turn = app.seats.turn(caller, &self.clock).await?;
+        let tries = Tries::begin(app, &self.clock, reached);
+        let (answer, stream, load) = exchange.run(tries, request).await?;
         if let Some(fault) = fault_of(answer.headers()) {
             return Err(UpstreamError::BadAnswer(AnswerFault::Refused(fault)));
         }
@@ -81,30 +92,34 @@ impl Http2Client {
         }
         let longest_quiet = longest_quiet(answer.headers());
         let watch = Watch::new(self.clock.clone(), lease, longest_quiet);
-        if watch.check().is_err() {
-            return Err(UpstreamError::LeaseOver);
-        }
+        watch.check().map_err(UpstreamError::of_end)?;
         let has_body = !is_head && !is_bodiless(answer.status());
         let request = exchange.progress;
         Ok(answer.map(|incoming| {
-            AnswerBody::over_http2(incoming, has_body, stream, turn, request, watch)
+            AnswerBody::over_http2(incoming, has_body, stream, (turn, load), request, watch)
         }))
     }
 
-    fn pool(&self, to: &UpstreamAddress) -> Arc<Http2Pool> {
+    /// The connections to the address of an app whose turn it is.
+    fn pool(&self, app: &App, tries: &Tries<'_>) -> Option<Arc<Http2Pool>> {
+        let way = &tries.reach()?.way;
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = pools.get(to) {
-            return Arc::clone(pool);
+        let place = (app.seats.id(), tries.at());
+        if let Some(pool) = pools.get(&place) {
+            return Some(Arc::clone(pool));
         }
-        let pool = Http2Pool::new(self.clock.clone(), to.clone(), self.seats.of(to));
-        pools.insert(to.clone(), Arc::clone(&pool));
-        pool
+        // Whatever no route leads to any more goes, with its idle connections.
+        pools.retain(|_, pool| !pool.seats().is_retired());
+        let seats = Arc::clone(&app.seats);
+        let pool = Http2Pool::new(self.clock.clone(), (tries.at(), way.clone()), seats);
+        pools.insert(place, Arc::clone(&pool));
+        Some(pool)
     }
 }
 
 struct Exchange<'a> {
-    clock: &'a Clock,
-    pool: &'a Arc<Http2Pool>,
+    client: &'a Http2Client,
+    app: &'a App,
     head_timeout: Duration,
     /// That of the request's body, if it has one.
     progress: Option<Arc<Progress>>,
@@ -113,20 +128,31 @@ struct Exchange<'a> {
 impl Exchange<'_> {
     async fn run(
         &self,
+        mut tries: Tries<'_>,
         request: Request<UpstreamBody>,
-    ) -> Result<(Response<Incoming>, Arc<Stream>), UpstreamError> {
+    ) -> Result<(Response<Incoming>, Arc<Stream>, Option<Load>), UpstreamError> {
         let is_bound = connection_bound::is_asked_for(request.headers());
-        let (parts, mut body) = request.into_parts();
+        let (mut parts, mut body) = request.into_parts();
         let mut but = None;
         let mut tries_left = MOST_TRIES;
         loop {
-            let stream = if is_bound {
-                self.pool.stream_apart().await?
-            } else {
-                self.pool.stream(but.as_ref()).await?
+            let found = self.stream(&tries, is_bound, but.as_ref()).await;
+            let stream = match found {
+                Ok(stream) => stream,
+                Err(error) => {
+                    tries.failed(&error);
+                    if !tries.go_on() {
+                        return Err(error);
+                    }
+                    but = None;
+                    continue;
+                }
             };
+            if let Some(host) = tries.reach().and_then(|reach| reach.host.as_ref()) {
+                parts.uri = at_host(parts.uri, host);
+            }
             let (error, is_unsent) = match self.attempt(&stream, parts.clone(), body).await {
-                Ok(answer) => return Ok((answer, stream)),
+                Ok(answer) => return Ok((answer, stream, tries.succeeded())),
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Unread(unread, error, is_unsent)) => {
                     body = unread;
@@ -145,6 +171,22 @@ impl Exchange<'_> {
         }
     }
 
+    /// A stream of a connection to the address whose turn it is.
+    async fn stream(
+        &self,
+        tries: &Tries<'_>,
+        is_bound: bool,
+        but: Option<&Arc<Connection>>,
+    ) -> Result<Arc<Stream>, UpstreamError> {
+        let pool = self.client.pool(self.app, tries);
+        let pool = pool.ok_or(UpstreamError::ConnectTimeout)?;
+        if is_bound {
+            pool.stream_apart().await
+        } else {
+            pool.stream(but).await
+        }
+    }
+
     async fn attempt(
         &self,
         stream: &Arc<Stream>,
@@ -152,14 +194,14 @@ impl Exchange<'_> {
         body: UpstreamBody,
     ) -> Result<Response<Incoming>, Failure> {
         // Connecting takes time, and nothing may be sent after the end.
-        if body.check().is_err() {
-            return Err(Failure::Final(UpstreamError::LeaseOver));
+        if let Err(ended) = body.check() {
+            return Err(Failure::Final(UpstreamError::of_end(ended)));
         }
         let heads = stream.connection().heads();
         let (loan, lent) = Loan::of(body, stream);
         let mut answer = pin!(stream.send(Request::from_parts(parts, lent)));
         let mut late = pin!(timed_out(
-            self.clock,
+            &self.client.clock,
             self.head_timeout,
             self.progress.as_deref()
         ));
@@ -187,6 +229,15 @@ impl Exchange<'_> {
             }
         })
     }
+}
+
+/// The same target at an address that has a host of its own.
+fn at_host(uri: Uri, host: &HeaderValue) -> Uri {
+    let mut parts = uri.into_parts();
+    if let Ok(authority) = Authority::try_from(host.as_bytes()) {
+        parts.authority = Some(authority);
+    }
+    Uri::from_parts(parts).unwrap_or_default()
 }
 
 enum Failure {

@@ -18,9 +18,8 @@ use tokio::{
 use super::connection::{Connection, MAX_STREAMS, Stream};
 use crate::{
     clock::Clock,
-    config::route::UpstreamAddress,
     upstream::{
-        connect::dial,
+        connect::{Way, dial},
         error::{Crowd, UpstreamError},
         seats::{AppSeats, LONGEST_WAIT},
     },
@@ -40,7 +39,9 @@ const LONGEST_SEARCH: Duration = LONGEST_WAIT.saturating_mul(3);
 #[derive(Debug)]
 pub(in crate::upstream) struct Http2Pool {
     clock: Clock,
-    to: UpstreamAddress,
+    /// Which of the app's addresses it leads to, and how.
+    at: u8,
+    way: Way,
     seats: Arc<AppSeats>,
     state: Mutex<State>,
     /// Told when a stream is given back.
@@ -70,10 +71,11 @@ type Outcome = watch::Receiver<Option<Result<(), Arc<UpstreamError>>>>;
 
 impl Http2Pool {
     /// An empty one, whose idle connections those who wait for `seats` may have closed.
-    pub(super) fn new(clock: Clock, to: UpstreamAddress, seats: Arc<AppSeats>) -> Arc<Self> {
+    pub(super) fn new(clock: Clock, (at, way): (u8, Way), seats: Arc<AppSeats>) -> Arc<Self> {
         let pool = Arc::new(Self {
             clock,
-            to,
+            at,
+            way,
             seats,
             state: Mutex::new(State {
                 connections: Vec::new(),
@@ -156,6 +158,7 @@ impl Http2Pool {
         let pools = self.seats.http2_pools();
         pools
             .iter()
+            .filter(|pool| pool.at == self.at)
             .find_map(|pool| pool.lock().take(&pool.freed, but))
     }
 
@@ -183,7 +186,7 @@ impl Http2Pool {
 
     async fn connect(&self) -> Result<Arc<Connection>, UpstreamError> {
         let seat = self.seats.new_seat(&self.clock).await?;
-        let stream = dial(&self.to, &self.clock).await?;
+        let stream = dial(&self.way, &self.clock).await?;
         Connection::open(stream, seat, &self.clock).await
     }
 

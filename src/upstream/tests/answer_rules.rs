@@ -3,11 +3,8 @@
 use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 
-use super::support::{all, headers, route};
-use crate::upstream::{
-    RouteTarget,
-    answer_headers::{AnswerFacts, for_client},
-};
+use super::support::{all, headers, route, target};
+use crate::upstream::answer_headers::{AnswerFacts, for_client};
 
 fn rewritten(fields: &[(&str, &str)], session_decided: bool) -> HeaderMap {
     let mut headers = headers(fields);
@@ -16,7 +13,7 @@ fn rewritten(fields: &[(&str, &str)], session_decided: bool) -> HeaderMap {
         session_decided,
         hsts: Some(&hsts),
     };
-    for_client(&mut headers, &RouteTarget::new(&route(80)).unwrap(), facts);
+    for_client(&mut headers, &target(&route(80)), facts);
     headers
 }
 
@@ -67,7 +64,7 @@ fn an_app_does_not_speak_in_our_name() {
             session_decided: false,
             hsts: None,
         };
-        for_client(&mut headers, &RouteTarget::new(&route).unwrap(), facts);
+        for_client(&mut headers, &target(&route), facts);
         assert_eq!(headers.contains_key("service-worker-allowed"), passes);
     }
     let after = rewritten(&[("Strict-Transport-Security", "max-age=0")], false);
@@ -214,14 +211,14 @@ fn at_the_client(
         hsts: None,
     };
     let mut headers = headers(fields);
-    for_client(&mut headers, &RouteTarget::new(&route).unwrap(), facts);
+    for_client(&mut headers, &target(&route), facts);
     headers
 }
 
 #[test]
 fn an_app_that_calls_itself_what_people_call_it_is_not_touched() {
     // The very bytes: nothing was written anew.
-    let target = RouteTarget::new(&route(8080)).unwrap();
+    let target = target(&route(8080));
     let facts = AnswerFacts {
         session_decided: true,
         hsts: None,

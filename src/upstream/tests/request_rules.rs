@@ -3,9 +3,9 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::prelude::*;
 
-use super::support::{all, headers, rendered, route};
+use super::support::{all, headers, rendered, route, target};
 use crate::upstream::{
-    HeaderRefusal, RemovalList, RouteTarget,
+    HeaderRefusal, RemovalList,
     cookies::cut_from_request,
     headers::{RequestFacts, for_upstream},
 };
@@ -23,7 +23,7 @@ fn rewrite(headers: &mut HeaderMap) -> Result<(), HeaderRefusal> {
     let identity = rendered();
     for_upstream(
         headers,
-        &RouteTarget::new(&route).unwrap(),
+        &target(&route),
         &RemovalList::new(&[route]),
         RequestFacts {
             forwarded_for: &HeaderValue::from_static("192.0.2.7"),

@@ -7,11 +7,15 @@ use std::{
 
 use tokio::net::TcpStream;
 
-use super::support::{App, Front, GET, OK, Options, app, front, read_to_close, read_until, send};
+use super::support::{
+    App, Front, GET, OK, Options, app, at, front, read_to_close, read_until, send,
+};
 use crate::{
     clock::{Clock, ManualClock, Timestamp},
-    config::route::UpstreamAddress,
-    upstream::{Caller, Seats, seats::LONGEST_WAIT},
+    upstream::{
+        Caller, Seats,
+        seats::{AppKey, LONGEST_WAIT},
+    },
 };
 
 const CROWDED: &str = "HTTP/1.1 503 ";
@@ -36,10 +40,10 @@ async fn people(app: &App, seats: &Arc<Seats>) -> Front {
     thread(app, seats, Caller::Person, &Clock::system()).await
 }
 
-fn address(app: &App) -> UpstreamAddress {
-    UpstreamAddress {
-        host: "127.0.0.1".to_owned(),
-        port: app.port,
+fn address(app: &App) -> AppKey {
+    AppKey {
+        addresses: vec![at(app.port)],
+        tls: None,
     }
 }
 
@@ -274,4 +278,33 @@ async fn a_seat_that_another_app_leaves_idle_is_given_to_whoever_needs_it() {
     assert_eq!(read_to_close(&mut busy).await, "", "closed for the first");
     let mut again = apps[0].connection().await;
     read_until(&mut again, "\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn an_app_gives_back_what_is_too_much_once_there_is_another() {
+    let mut apps = [app().await, app().await];
+    let seats = seats(4, 1);
+    let first = people(&apps[0], &seats).await;
+    let mut kept = Vec::new();
+    for _ in 0..4 {
+        kept.push(under_way(&first, &mut apps[0]).await);
+    }
+    seats.share_among(2);
+    // Two of its four connections end, and are not made again.
+    for _ in 0..2 {
+        drop(kept.pop());
+    }
+    let second = people(&apps[1], &seats).await;
+    for _ in 0..2 {
+        kept.push(under_way(&second, &mut apps[1]).await);
+    }
+    let mut third = first.begin(GET).await;
+    waiting(&seats, &apps[0], 1).await;
+    // Alone again, it may have all there are.
+    seats.share_among(1);
+    kept.truncate(2);
+    let mut connection = apps[0].connection().await;
+    read_until(&mut connection, "\r\n\r\n").await;
+    send(&mut connection, OK).await;
+    is_answered(&mut third).await;
 }

@@ -27,13 +27,14 @@ use crate::{
     config::route::{
         Allow, Authority, BrowserAnswer, Encoding, From, GroupsSent, Guests, Help, HostHeader,
         IdentityHeader, IdentityRules, Placeholder, Route, Rules, Segment, Template,
-        UpstreamAddress, UpstreamProtocol, UpstreamRules,
+        UpstreamAddress, UpstreamAddresses, UpstreamProtocol, UpstreamRules, UpstreamTls,
     },
     identity::{ClaimRules, Identity, ProviderName, RouteId},
+    telemetry::Metrics,
     upstream::{
-        AnswerBody, BodyLimits, Caller, Forwarding, Lease, RemovalList, RenderedIdentity,
-        RouteTarget, Seats, UpstreamClient, answer_headers::AnswerFacts, forward,
-        headers::RequestFacts,
+        AnswerBody, Apps, BodyLimits, Caller, Forwarding, Lease, Reached, RemovalList,
+        RenderedIdentity, RouteTarget, RouteTls, Seats, UpstreamClient,
+        answer_headers::AnswerFacts, forward, headers::RequestFacts,
     },
 };
 
@@ -44,6 +45,25 @@ pub(super) fn header(name: &str, segments: Vec<Segment>) -> IdentityHeader {
         join: ",".to_owned(),
         encoding: Encoding::Percent,
     }
+}
+
+/// An app on this machine.
+pub(super) fn at(port: u16) -> UpstreamAddress {
+    UpstreamAddress::Http(Authority {
+        host: "127.0.0.1".to_owned(),
+        port,
+    })
+}
+
+/// A route, prepared by itself.
+pub(super) fn target(route: &Route) -> RouteTarget {
+    target_among(&Arc::new(Seats::new(100, 1)), route)
+}
+
+fn target_among(seats: &Arc<Seats>, route: &Route) -> RouteTarget {
+    let metrics = Arc::new(Metrics::new(Clock::system()));
+    let apps = Apps::new(Arc::clone(seats), metrics);
+    RouteTarget::new(route, &apps, &RouteTls::new()).unwrap()
 }
 
 pub(super) fn route(port: u16) -> Route {
@@ -58,10 +78,7 @@ pub(super) fn route(port: u16) -> Route {
             },
             prefix: String::new(),
         },
-        to: UpstreamAddress {
-            host: "127.0.0.1".to_owned(),
-            port,
-        },
+        to: UpstreamAddresses::new(vec![at(port)]).unwrap(),
         provider: ProviderName("entra".to_owned()),
         allow: Allow::SignedIn,
         deny: Rules::default(),
@@ -84,6 +101,8 @@ pub(super) fn route(port: u16) -> Route {
             strip_prefix: String::new(),
             add_prefix: String::new(),
             timeout: Duration::from_secs(5),
+            tls: UpstreamTls::default(),
+            health: None,
         },
         help: Help::default(),
     }
@@ -247,9 +266,10 @@ pub(super) async fn front(app: u16, options: Options) -> Front {
     let mut route = route(app);
     route.upstream.timeout = options.head_timeout;
     route.upstream.protocol = options.protocol;
+    let target = target_among(&options.seats, &route);
     let context = Arc::new((
         UpstreamClient::new(options.clock, options.seats),
-        RouteTarget::new(&route).unwrap(),
+        target,
         RemovalList::new(&[route]),
         options.lease,
         options.caller,
@@ -303,6 +323,7 @@ async fn answer(request: Request<Incoming>, context: &Context) -> Answer {
             session_decided: true,
             hsts: None,
         },
+        reached: &Reached::default(),
     };
     match forward(request, with).await {
         Ok(answer) => answer.map(Either::Left),

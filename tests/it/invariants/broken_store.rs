@@ -27,7 +27,7 @@ use vestibule::{
         EndCause, Selection, Session, SessionKey, SessionStore, SessionToken, SignIn, StoreError,
     },
     telemetry::{AccessWriter, Metrics},
-    upstream::Seats,
+    upstream::{Apps, RouteTls, Seats},
 };
 
 use crate::support::{
@@ -183,14 +183,17 @@ async fn scene(fault: Fault) -> Scene {
         Arc::clone(&metrics),
         CONTROL.handle().clone(),
     );
+    let seats = Arc::new(Seats::new(100, 1));
+    let apps = Apps::new(Arc::clone(&seats), Arc::clone(&metrics));
+    let upstreams = (&apps, &RouteTls::new());
     let gateway = Gateway::new(
-        RouteTable::new(&config, &providers, &metrics).unwrap(),
+        RouteTable::new(&config, &providers, upstreams, &metrics).unwrap(),
         login,
         Arc::clone(&store) as Arc<dyn SessionStore>,
         time.clock(),
         Arc::clone(&metrics),
         AccessWriter::to_stdout(AccessLog::Off).0,
-        Arc::new(Seats::new(100, 1)),
+        seats,
     );
     let worker = Worker::new(Arc::new(gateway));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

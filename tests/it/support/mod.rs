@@ -13,6 +13,7 @@ pub(crate) mod issuer;
 pub(crate) mod lines;
 pub(crate) mod pki;
 pub(crate) mod process;
+pub(crate) mod secure;
 mod server;
 pub(crate) mod strict;
 pub(crate) mod upstream;

@@ -72,6 +72,21 @@ impl Pki {
         self.sign(params)
     }
 
+    /// A certificate by which a client says who it is.
+    pub(crate) fn client_leaf(&self, name: &str) -> Leaf {
+        self.sign_for(
+            valid_for_decades(&[name]),
+            ExtendedKeyUsagePurpose::ClientAuth,
+        )
+    }
+
+    /// Whom somebody trusts who trusts this authority alone.
+    pub(crate) fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.root.clone()).unwrap();
+        roots
+    }
+
     /// The authority's own certificate, for a `ca_file`.
     pub(crate) fn root_pem(&self) -> &str {
         &self.root_pem
@@ -79,13 +94,11 @@ impl Pki {
 
     /// TLS for a client that trusts this authority and nobody else.
     pub(crate) fn client(&self, alpn: Alpn) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.root.clone()).unwrap();
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_root_certificates(roots)
+            .with_root_certificates(self.roots())
             .with_no_client_auth();
         config.alpn_protocols = match alpn {
             Alpn::H2 => vec![b"h2".to_vec()],
@@ -96,10 +109,13 @@ impl Pki {
     }
 
     fn sign(&self, params: CertificateParams) -> Leaf {
-        let mut params = params;
+        self.sign_for(params, ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    fn sign_for(&self, mut params: CertificateParams, usage: ExtendedKeyUsagePurpose) -> Leaf {
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.extended_key_usages = vec![usage];
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
         let cert = params.signed_by(&key, &self.issuer).unwrap();
         Leaf {

@@ -117,16 +117,21 @@ impl Builder {
     /// A route `id` for all of `host` (`wiki.example`, or `erp.example/app` for a part of it).
     ///
     /// `rules` is TOML that stands after `from` and `to`: `allow = "signed-in"`, and tables.
-    pub(crate) fn route(mut self, id: &str, host: &str, rules: &str, to: &impl Upstream) -> Self {
+    pub(crate) fn route(self, id: &str, host: &str, rules: &str, to: &impl Upstream) -> Self {
+        let to = format!("\"http://{}\"", to.address());
+        self.route_to(id, host, rules, &to)
+    }
+
+    /// The same, with `to` as it is written.
+    pub(crate) fn route_to(mut self, id: &str, host: &str, rules: &str, to: &str) -> Self {
         let (name, prefix) = host.split_once('/').unwrap_or((host, ""));
         let slash = if prefix.is_empty() { "" } else { "/" };
         let from = format!("https://{name}:{}{slash}{prefix}", self.port);
-        let to = to.address();
         if self.has_https {
             self.hosts.push(name.to_owned());
         }
         self.routes.push(id.to_owned());
-        let text = format!("from = \"{from}\"\nto = \"http://{to}\"\n{rules}\n");
+        let text = format!("from = \"{from}\"\nto = {to}\n{rules}\n");
         fs::write(self.route_file(id), text).unwrap();
         self
     }
