@@ -164,14 +164,14 @@ export class Authority {
       '-addext', 'keyUsage=critical,keyCertSign,cRLSign', '-keyout', this.key, '-out', this.file);
   }
 
-  /** Writes NAME.crt and NAME.key for these hosts into `dir`. */
-  leaf(dir, name, hosts) {
+  /** Writes NAME.crt and NAME.key for these hosts into `dir`; `usage` says which side of TLS they are for. */
+  leaf(dir, name, hosts, usage = 'serverAuth') {
     mkdirSync(dir, { recursive: true });
     const [cert, key] = ['crt', 'key'].map((ending) => join(dir, `${name}.${ending}`));
     const request = join(this.dir, `${name}.csr`);
     const names = hosts.map((host) => (net.isIP(host) ? `IP:${host}` : `DNS:${host}`)).join(',');
     const extensions = write(join(this.dir, `${name}.ext`),
-      `subjectAltName=${names}\nbasicConstraints=CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n`);
+      `subjectAltName=${names}\nbasicConstraints=CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=${usage}\n`);
     openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', `/CN=${hosts[0]}`,
       '-keyout', key, '-out', request);
     openssl('x509', '-req', '-in', request, '-CA', this.file, '-CAkey', this.key,
