@@ -105,7 +105,12 @@ mod tests {
     use crate::upstream::path_mapping::PathMapping;
 
     fn after(strip: &str, add: &str, line: &str) -> String {
-        let own = ["app.inner.test:8080", "10.0.0.7", "wiki.example.com:8443"];
+        let own = [
+            "app.inner.test:8080",
+            "10.0.0.7",
+            "erp.example.com",
+            "wiki.example.com:8443",
+        ];
         let paths = PathMapping::new(strip, add);
         let addresses = AppAddresses::new(own, "wiki.example.com:8443", paths);
         let rewritten = rewritten(line.as_bytes(), &addresses);

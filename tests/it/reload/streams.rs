@@ -190,7 +190,7 @@ async fn an_upload_and_its_wait_for_an_answer_end_with_the_rule() {
         })
         .await;
         assert!(
-            matches!(asking.await.unwrap(), None | Some(401)),
+            matches!(asking.await.unwrap(), None | Some(403)),
             "{alpn:?}"
         );
         feed.send(b"second");
