@@ -301,8 +301,6 @@ pub struct Download {
     way: Option<Way>,
     /// That of the request's body, which may still be under way.
     request: Option<Arc<Progress>>,
-    /// HTTP/2 says where a body ends, and a reset may be passed off as such an end.
-    end_is_marked: bool,
     /// What may not stand in the trailers; without it none pass.
     trailers: Option<Arc<AnswerRemoval>>,
 }
@@ -335,7 +333,6 @@ impl AnswerBody {
         let mut side = Download {
             way: Some(Way::Http1(connection, pool)),
             request,
-            end_is_marked: false,
             trailers: None,
         };
         let state = if incoming.is_end_stream() {
@@ -363,7 +360,6 @@ impl AnswerBody {
                 _load: load,
             }),
             request,
-            end_is_marked: true,
             trailers: None,
         };
         let state = if incoming.is_end_stream() {
@@ -399,7 +395,9 @@ impl Download {
 
 impl Side for Download {
     fn pass(&mut self, data: Option<&Bytes>, is_last: bool, _: &Clock) -> Result<(), BodyError> {
-        if data.is_none() && self.end_is_marked && !is_last {
+        // HTTP/2 says where a body ends, and a reset may be passed off as such an end.
+        let end_is_marked = matches!(self.way, Some(Way::Http2 { .. }));
+        if data.is_none() && end_is_marked && !is_last {
             return Err(BodyError::Unfinished);
         }
         if data.is_none() || is_last {
