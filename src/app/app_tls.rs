@@ -103,3 +103,54 @@ fn is_of_tls(key: &str) -> bool {
         "upstream.ca_file" | "upstream.client_cert_file" | "upstream.server_name"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::RouteId;
+
+    #[test]
+    fn a_file_that_holds_something_else_is_a_change_beside_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        let rules = UpstreamTls {
+            ca_file: Some(file.clone()),
+            ..UpstreamTls::default()
+        };
+        let read = || {
+            let made = rcgen::generate_simple_self_signed(vec!["a.example".to_owned()]).unwrap();
+            std::fs::write(&file, made.cert.pem()).unwrap();
+            let tls = AppTls::read(&rules, PROTOCOLS).unwrap();
+            RouteTls::from([(RouteId("wiki".to_owned()), Arc::new(tls))])
+        };
+        let (before, after) = (read(), read());
+        let of_wiki = |keys: &[&'static str]| {
+            let change = Change::Keys(keys.to_vec());
+            vec![(RouteId("wiki".to_owned()), change)]
+        };
+        for (known, told) in [
+            (vec![], of_wiki(&["upstream.ca_file"])),
+            (of_wiki(&["title"]), of_wiki(&["title", "upstream.ca_file"])),
+            (
+                of_wiki(&["upstream.ca_file"]),
+                of_wiki(&["upstream.ca_file"]),
+            ),
+        ] {
+            let mut difference = Difference {
+                routes: known,
+                ..Difference::default()
+            };
+            add_changed(&mut difference, &before, &after);
+            assert_eq!(difference.routes, told);
+        }
+        let mut difference = Difference::default();
+        let kept = keeping(after.clone(), &after);
+        add_changed(&mut difference, &after, &kept);
+        assert!(difference.is_nothing());
+        assert!(
+            kept.values()
+                .zip(after.values())
+                .all(|(it, other)| Arc::ptr_eq(it, other))
+        );
+    }
+}

@@ -292,13 +292,16 @@ async fn an_app_gives_back_what_is_too_much_once_there_is_another() {
     seats.share_among(2);
     // Two of its four connections end, and are not made again.
     for _ in 0..2 {
-        drop(kept.pop());
+        let (client, mut connection) = kept.pop().unwrap();
+        drop(client);
+        read_to_close(&mut connection).await;
     }
+    let mut third = first.begin(GET).await;
+    waiting(&seats, &apps[0], 1).await;
     let second = people(&apps[1], &seats).await;
     for _ in 0..2 {
         kept.push(under_way(&second, &mut apps[1]).await);
     }
-    let mut third = first.begin(GET).await;
     waiting(&seats, &apps[0], 1).await;
     // Alone again, it may have all there are.
     seats.share_among(1);

@@ -49,6 +49,13 @@ async fn who_is_not_to_be_trusted_gets_no_request_and_the_log_says_what_to_do() 
         .variable("VESTIBULE_LISTEN__WORKERS", "1")
         .variable("RUST_LOG", "warn");
     write(built.folder(), "ca.pem", pki.root_pem());
+    // The system trusts the other authority: who has a `ca_file` does not.
+    write(built.folder(), "system.pem", other.root_pem());
+    let system = built.folder().join("system.pem");
+    built = built.variable("SSL_CERT_FILE", system.to_str().unwrap());
+    let trusted = over_tls(side(&other.leaf(&["127.0.0.1"]), None, &both)).await;
+    let rules = "allow = \"signed-in\"\n[[public]]\npath = \"/pub\"";
+    built = built.route_to("trusted", "trusted.example", rules, &to(&trusted));
     let ways: Vec<_> = apps
         .iter()
         .map(|(id, app, said)| (*id, app.address(), *said))
