@@ -120,7 +120,7 @@ mod tests {
         let read = || {
             let made = rcgen::generate_simple_self_signed(vec!["a.example".to_owned()]).unwrap();
             std::fs::write(&file, made.cert.pem()).unwrap();
-            let tls = AppTls::read(&rules, PROTOCOLS).unwrap();
+            let tls = AppTls::read(&rules, &[HTTP_1]).unwrap();
             RouteTls::from([(RouteId("wiki".to_owned()), Arc::new(tls))])
         };
         let (before, after) = (read(), read());

@@ -99,7 +99,7 @@ impl Http2Pool {
         self: &Arc<Self>,
         but: Option<&Arc<Connection>>,
     ) -> Result<Arc<Stream>, UpstreamError> {
-        if let Some(stream) = self.lock().take(&self.freed, but) {
+        if let Some(stream) = self.take(but) {
             return Ok(stream);
         }
         select! {
@@ -156,10 +156,13 @@ impl Http2Pool {
 
     fn stream_of_another_thread(&self, but: Option<&Arc<Connection>>) -> Option<Arc<Stream>> {
         let pools = self.seats.http2_pools();
-        pools
-            .iter()
-            .filter(|pool| pool.at == self.at)
-            .find_map(|pool| pool.lock().take(&pool.freed, but))
+        let mut pools = pools.iter().filter(|pool| pool.at == self.at);
+        pools.find_map(|pool| pool.take(but))
+    }
+
+    /// A stream of those connections that there are.
+    fn take(&self, but: Option<&Arc<Connection>>) -> Option<Arc<Stream>> {
+        self.lock().take(&self.freed, but)
     }
 
     /// Begins to make a connection, whoever may still want it then.
@@ -171,17 +174,24 @@ impl Http2Pool {
         });
         let (pool, own) = (Arc::clone(self), outcome.clone());
         tokio::spawn(async move {
-            let made = pool.connect().await.map_err(Arc::new);
-            let made = {
-                let mut state = pool.lock();
-                let is_own = |it: &Attempt| it.outcome.same_channel(&own);
-                state.attempts.retain(|it| !is_own(it));
-                made.map(|connection| pool.keep(&mut state, connection))
-            };
+            let made = pool.connect().await;
             // Nobody need wait for it any more.
-            let _ = sender.send(Some(made));
+            let _ = sender.send(Some(pool.finish(&own, made)));
         });
         outcome
+    }
+
+    /// An attempt is over: what it brought is for everybody.
+    fn finish(
+        self: &Arc<Self>,
+        attempt: &Outcome,
+        made: Result<Arc<Connection>, UpstreamError>,
+    ) -> Result<(), Arc<UpstreamError>> {
+        let mut state = self.lock();
+        let is_over = |it: &Attempt| it.outcome.same_channel(attempt);
+        state.attempts.retain(|it| !is_over(it));
+        self.keep(&mut state, made.map_err(Arc::new)?);
+        Ok(())
     }
 
     async fn connect(&self) -> Result<Arc<Connection>, UpstreamError> {
