@@ -4,6 +4,8 @@
 //! another; any other spelling of a request counts as protected (S-034 to S-042). Paths are compared
 //! byte for byte and never rewritten: what was matched is what is sent (S-004).
 
+use std::borrow::Cow;
+
 use thiserror::Error;
 
 /// Why a path has more than one reading, or none.
@@ -109,7 +111,30 @@ pub fn may_restructure(path: &str) -> bool {
 ///
 /// Only for asking which other route may be meant; what is matched and sent stays as it is.
 #[must_use]
-pub fn loosest_reading(path: &str) -> String {
+pub fn loosest_reading(path: &str) -> Cow<'_, str> {
+    let end = path.strip_suffix('/').unwrap_or(path);
+    if is_loosest(end) {
+        return Cow::Borrowed(end);
+    }
+    Cow::Owned(read_loosely(path))
+}
+
+/// Whether a path is read so as it stands, as most are.
+fn is_loosest(path: &str) -> bool {
+    let mut before = b'/';
+    let is_plain = path.bytes().enumerate().all(|(at, byte)| {
+        let ends_well = at == 0 || !matches!(before, b'/' | b'.' | b' ');
+        before = byte;
+        match byte {
+            b'/' => ends_well,
+            b'A'..=b'Z' | b'%' | b'\\' | b';' | b':' | 0x80.. => false,
+            _ => at > 0,
+        }
+    });
+    is_plain && (path.is_empty() || !matches!(before, b'/' | b'.' | b' '))
+}
+
+fn read_loosely(path: &str) -> String {
     let bytes = path.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -218,6 +243,27 @@ mod tests {
         for path in ["/", "/a//../b;c\\d", "/%c3%a4", "/%2e%2F", "*"] {
             assert!(!is_unreadable(path), "{path}");
         }
+    }
+
+    #[test]
+    fn what_is_read_as_it_stands_is_what_reading_it_comes_to() {
+        let pieces = [
+            "", "/", "a", "B", ".", " ", ";", ":", "%41", "%2f", "\\", "\u{e9}", "..", "x.y",
+        ];
+        for first in pieces {
+            for second in pieces {
+                for third in pieces {
+                    for fourth in pieces {
+                        let path = format!("/{first}{second}{third}{fourth}");
+                        assert_eq!(loosest_reading(&path), read_loosely(&path), "{path}");
+                    }
+                }
+            }
+        }
+        assert!(matches!(
+            loosest_reading("/docs/a.b/c-d/"),
+            Cow::Borrowed("/docs/a.b/c-d")
+        ));
     }
 
     #[test]

@@ -254,7 +254,9 @@ impl Worker {
         let path = parts.uri.path();
         if is_own_path(path) {
             websocket::check_own(&parts)?;
-            let answer = self.answer_own(context, table, site, &parts, body).await?;
+            // On the heap, so that no other request has room for it.
+            let answering = Box::pin(self.answer_own(context, table, site, &parts, body));
+            let answer = answering.await?;
             return Ok(Outcome::own(answer, context.house()));
         }
         let entry = site.route(path).ok_or(GatewayError::NoRoute)?;
@@ -271,7 +273,7 @@ impl Worker {
         }
         if let Some(token) = bearer::presented(site, entry, &parts.headers, path)? {
             let request = Request::from_parts(parts, body);
-            return self.bring_in(context, entry, token, request, record).await;
+            return Box::pin(self.bring_in(context, entry, token, request, record)).await;
         }
         let authenticated = authenticate(self.store(), &parts.headers, site, context.began)?;
         let session = match &authenticated {

@@ -79,9 +79,12 @@ impl Grant {
 
     /// Comes back once it is over, within a second: also when a clock steps or somebody ends it.
     pub(super) async fn over(&self) {
-        while self.is_live() {
-            let pause = self.remaining().min(LONGEST_UNASKED);
-            self.clock.sleep(pause).await;
+        loop {
+            let left = self.remaining();
+            if left.is_zero() {
+                return;
+            }
+            self.clock.sleep(left.min(LONGEST_UNASKED)).await;
         }
     }
 
@@ -145,12 +148,12 @@ impl Lease for Grant {
     }
 
     fn remaining(&self) -> Duration {
-        if !self.is_live() {
+        if !self.is_allowed() {
             return Duration::ZERO;
         }
         match &self.sender {
             Sender::Anybody => Duration::MAX,
-            Sender::Session(session) => session.deadline().remaining(self.clock.now()),
+            Sender::Session(session) => session.remaining(self.clock.now()),
             Sender::Token(token) => token.until.remaining(self.clock.now()),
         }
     }

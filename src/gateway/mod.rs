@@ -19,6 +19,7 @@ mod lease;
 mod own;
 mod page_view;
 mod passing_on;
+mod prefixes;
 mod record;
 mod redirect_to_https;
 mod refused_head;

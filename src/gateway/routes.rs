@@ -4,7 +4,7 @@
 //! border and the longest wins. Nothing here reads a header or knows a person.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -13,7 +13,7 @@ use std::{
 
 use http::Method;
 
-use super::house::HouseRules;
+use super::{house::HouseRules, prefixes::Prefixes};
 use crate::{
     config::{
         Config,
@@ -50,8 +50,10 @@ pub(super) struct Site {
     pub(super) authority: Authority,
     pub(super) relying_party: Arc<RelyingParty>,
     widest: Arc<RouteEntry>,
-    /// The longest prefix first.
     routes: Vec<Arc<RouteEntry>>,
+    by_prefix: Prefixes<RouteEntry>,
+    /// The same by their prefixes as the least particular app would read them.
+    by_reading: Prefixes<RouteEntry>,
 }
 
 /// A route and what every request of it would otherwise compute again.
@@ -87,22 +89,17 @@ impl RouteTable {
     ) -> Result<Self, RouteId> {
         static GENERATION: AtomicU64 = AtomicU64::new(1);
         let mut sites: HashMap<String, Vec<Site>> = HashMap::new();
+        let mut by_authority: BTreeMap<&Authority, Vec<Arc<RouteEntry>>> = BTreeMap::new();
         for route in &config.routes {
             let target = RouteTarget::new(route, apps, tls).map_err(|_| route.id.clone())?;
             let entry = RouteEntry::new(config, route, providers, target, metrics)?;
             let entry = Arc::new(entry);
-            let of_host = sites.entry(route.from.authority.host.clone()).or_default();
-            match of_host
-                .iter_mut()
-                .find(|site| site.authority == route.from.authority)
-            {
-                Some(site) => site.add(entry),
-                None => of_host.push(Site::new(providers, entry)?),
-            }
+            let routes = by_authority.entry(&route.from.authority).or_default();
+            routes.push(entry);
         }
-        for site in sites.values_mut().flatten() {
-            site.routes
-                .sort_by_key(|entry| std::cmp::Reverse(entry.route.from.prefix.len()));
+        for (authority, routes) in by_authority {
+            let of_host = sites.entry(authority.host.clone()).or_default();
+            of_host.extend(Site::new(providers, routes)?);
         }
         Ok(Self {
             generation: GENERATION.fetch_add(1, Ordering::Relaxed),
@@ -148,34 +145,30 @@ impl RouteTable {
 }
 
 impl Site {
-    fn new(providers: &Providers, first: Arc<RouteEntry>) -> Result<Self, RouteId> {
-        let route = &first.route;
-        let refuse = || route.id.clone();
-        let relying_party = providers
-            .get(&route.provider)
-            .map(Arc::clone)
-            .ok_or_else(refuse)?;
-        let authority = route.from.authority.clone();
-        Ok(Self {
-            authority,
+    /// `None` without routes.
+    fn new(providers: &Providers, routes: Vec<Arc<RouteEntry>>) -> Result<Option<Self>, RouteId> {
+        let widest = routes.iter().min_by_key(|it| it.route.from.prefix.len());
+        let Some(widest) = widest.map(Arc::clone) else {
+            return Ok(None);
+        };
+        let route = &widest.route;
+        let relying_party = providers.get(&route.provider).map(Arc::clone);
+        let relying_party = relying_party.ok_or_else(|| route.id.clone())?;
+        let of_prefix = routes.iter().map(|it| (it.route.from.prefix.as_str(), it));
+        let of_reading = routes.iter().map(|it| (it.reading.as_str(), it));
+        Ok(Some(Self {
+            authority: route.from.authority.clone(),
             relying_party,
-            widest: Arc::clone(&first),
-            routes: vec![first],
-        })
-    }
-
-    fn add(&mut self, entry: Arc<RouteEntry>) {
-        if entry.route.from.prefix.len() < self.widest.route.from.prefix.len() {
-            self.widest = Arc::clone(&entry);
-        }
-        self.routes.push(entry);
+            by_prefix: Prefixes::new(of_prefix),
+            by_reading: Prefixes::new(of_reading),
+            widest,
+            routes,
+        }))
     }
 
     /// The route whose prefix is the longest that `path` lies under.
     pub(super) fn route(&self, path: &str) -> Option<&Arc<RouteEntry>> {
-        self.routes
-            .iter()
-            .find(|entry| lies_under(path, &entry.route.from.prefix))
+        self.by_prefix.over(path).next()
     }
 
     /// The route with the shortest prefix: it speaks for the host as a whole.
@@ -197,18 +190,20 @@ impl Site {
         entry: &'a RouteEntry,
         path: &str,
     ) -> impl Iterator<Item = &'a Arc<RouteEntry>> + use<'a> {
-        let alone = self.routes.len() == 1;
-        let anywhere = !alone && may_restructure(path);
-        let reading = if alone {
-            String::new()
+        let other = |it: &&Arc<RouteEntry>| it.route.id != entry.route.id;
+        let longer =
+            |it: &&Arc<RouteEntry>| it.route.from.prefix.len() > entry.route.from.prefix.len();
+        // Nothing is collected for nearly every request, and so nothing allocated.
+        let judged: Vec<_> = if self.routes.len() == 1 {
+            Vec::new()
+        } else if may_restructure(path) {
+            self.routes.iter().filter(other).collect()
         } else {
-            loosest_reading(path)
+            let reading = loosest_reading(path);
+            let over = self.by_reading.over(&reading);
+            over.filter(longer).filter(other).collect()
         };
-        self.routes.iter().filter(move |other| {
-            let longer = other.route.from.prefix.len() > entry.route.from.prefix.len();
-            other.route.id != entry.route.id
-                && (anywhere || (longer && lies_under(&reading, &other.reading)))
-        })
+        judged.into_iter()
     }
 
     /// Whether a rule of the operator opens this to everybody, and no other route of the same app
@@ -252,7 +247,7 @@ impl RouteEntry {
             route: route.clone(),
             origin: format!("https://{host}"),
             host,
-            reading: loosest_reading(&route.from.prefix),
+            reading: loosest_reading(&route.from.prefix).into_owned(),
             provider_title,
             named_groups,
             target,
@@ -295,32 +290,5 @@ fn expect_faults(metrics: &Metrics, route: &str) {
     metrics.expect_answer_cut(route, Ended::CLIENT_LEFT.word());
     for word in BodyError::OF_ANSWERS {
         metrics.expect_answer_cut(route, word);
-    }
-}
-
-fn lies_under(path: &str, prefix: &str) -> bool {
-    path.strip_prefix(prefix)
-        .is_some_and(|rest| prefix.is_empty() || rest.is_empty() || rest.starts_with('/'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prefix_ends_at_a_segment_border() {
-        // S-042
-        for (path, prefix, under) in [
-            ("/app", "/app", true),
-            ("/app/", "/app", true),
-            ("/app/x", "/app", true),
-            ("/application", "/app", false),
-            ("/app..", "/app", false),
-            ("/App", "/app", false),
-            ("/x", "", true),
-            ("*", "", true),
-        ] {
-            assert_eq!(lies_under(path, prefix), under, "{path} {prefix}");
-        }
     }
 }
