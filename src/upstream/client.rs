@@ -52,7 +52,8 @@ const LONGEST_QUIET: Duration = Duration::from_mins(5);
 /// How much of the head of an answer is read.
 pub(super) const LIMITS: HeadLimits = HeadLimits {
     head_bytes: 64 * 1024,
-    headers: 256,
+    // Beyond that hyper makes room for them on the heap, for every answer anew.
+    headers: 100,
     target_bytes: 0,
 };
 
@@ -115,7 +116,7 @@ impl UpstreamClient {
     ) -> Result<Response<AnswerBody>, UpstreamError> {
         if request.version() == Version::HTTP_2 {
             let send = self.http2.send(app, caller, request, head_timeout, reached);
-            return send.await;
+            return Box::pin(send).await;
         }
         let answered = self
             .exchange(app, caller, request, head_timeout, reached)
@@ -223,7 +224,8 @@ impl Exchange<'_> {
         loop {
             let (mut connection, is_fresh) = match idle.take() {
                 Some(idle) => (idle, false),
-                None => self.connection(pool, &mut tries).await?,
+                // On the heap: most requests find one that is idle.
+                None => Box::pin(self.connection(pool, &mut tries)).await?,
             };
             if let Some(host) = tries.reach().and_then(|reach| reach.host.clone()) {
                 request.headers_mut().insert(HOST, host);
