@@ -9,6 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicU8, Ordering},
     },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -281,6 +282,16 @@ impl Session {
             return false;
         }
         true
+    }
+
+    /// How long it counts from now on, by whichever clock is nearer to the end; zero if it does not.
+    #[must_use]
+    pub fn remaining(&self, now: Moment) -> Duration {
+        if self.is_live(now) {
+            self.deadline.remaining(now)
+        } else {
+            Duration::ZERO
+        }
     }
 
     /// Ends it now; `true` if it had not ended before. The first cause stays.
