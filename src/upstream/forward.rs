@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use http::{
     Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
     header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING},
-    uri::{self, Scheme},
+    uri,
 };
 use http_body::Body;
 use hyper::body::Incoming;
@@ -181,7 +181,7 @@ fn frame_for_http2(headers: &mut HeaderMap, length: Option<u64>) {
 /// The target as HTTP/2 has it, in its pseudo-fields.
 fn absolute(path: uri::PathAndQuery, target: &RouteTarget) -> Result<Uri, HeaderRefusal> {
     let mut parts = uri::Parts::default();
-    parts.scheme = Some(Scheme::HTTP);
+    parts.scheme = Some(target.scheme.clone());
     parts.authority.clone_from(&target.authority);
     parts.path_and_query = Some(path);
     Uri::from_parts(parts).map_err(|_| HeaderRefusal::Target)

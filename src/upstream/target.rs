@@ -10,7 +10,11 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, header::InvalidHeaderValue, uri::Authority};
+use http::{
+    HeaderValue,
+    header::InvalidHeaderValue,
+    uri::{Authority, Scheme},
+};
 use thiserror::Error;
 
 use super::{
@@ -59,6 +63,8 @@ pub struct RouteTarget {
     pub(super) host: HeaderValue,
     /// The same, as a URI has it.
     pub(super) authority: Option<Authority>,
+    /// What is spoken there, as a URI has it.
+    pub(super) scheme: Scheme,
     /// The public host, with its port unless that is 443.
     pub(super) public_host: HeaderValue,
     pub(super) answer_removal: Arc<AnswerRemoval>,
@@ -110,6 +116,10 @@ impl RouteTarget {
             protocol: route.upstream.protocol,
             route: route.id.clone(),
             authority: Authority::try_from(host.as_bytes()).ok(),
+            scheme: match route.to.first() {
+                UpstreamAddress::Https(_) => Scheme::HTTPS,
+                UpstreamAddress::Http(_) | UpstreamAddress::Unix(_) => Scheme::HTTP,
+            },
             host,
             public_host,
             has_warned: Arc::default(),

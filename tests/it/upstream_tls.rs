@@ -1,6 +1,7 @@
 //! Apps that speak TLS: whom vestibule trusts, who it is to them, and what is said when that fails.
 
 mod distrust;
+mod http2;
 mod reload;
 
 use std::{path::Path, sync::Arc};

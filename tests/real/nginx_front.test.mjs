@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { provider, signInAtProvider } from './parts.mjs';
-import { Authority, Process, browser, folder, freePort, operator, vestibule, write } from './support.mjs';
+import { Authority, Process, browser, eventually, folder, freePort, operator, vestibule, write } from './support.mjs';
 
 const host = 'wiki.localhost';
 const started = [];
@@ -119,7 +119,8 @@ test('a front that does not say https keeps everybody out, and the log says what
   const { status, text } = await ask(ports.silent, '/open/page');
   assert.equal(status, 400);
   assert.equal(JSON.parse(text).reason, 'front_without_https');
-  assert.match(served.output, /proxy_set_header X-Forwarded-Proto \$scheme/);
+  const remedy = /proxy_set_header X-Forwarded-Proto \$scheme/;
+  await eventually('the log says what to do', () => remedy.test(served.output));
   const metrics = await (await fetch(`http://127.0.0.1:${ports.ops}/metrics`)).text();
   assert.match(metrics, /^vestibule_refusals_total\{reason="front_without_https"\} 1$/m);
 });

@@ -6,6 +6,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use bytes::Bytes;
+use http::Response;
 use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -70,8 +72,13 @@ pub(crate) async fn over_tls(config: Arc<ServerConfig>) -> SecureApp {
                     is_resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
                     has_certificate: session.peer_certificates().is_some(),
                 };
+                let is_http2 = shook.protocol.as_deref() == Some("h2");
                 lock(&seen).handshakes.push(shook);
-                serve(stream, seen).await;
+                if is_http2 {
+                    serve_http2(stream, seen).await;
+                } else {
+                    serve(stream, seen).await;
+                }
             });
         }
     });
@@ -127,6 +134,25 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, seen: Arc<Mutex<
             let _ = stream.shutdown().await;
             return;
         }
+    }
+}
+
+async fn serve_http2(stream: impl AsyncRead + AsyncWrite + Unpin, seen: Arc<Mutex<Seen>>) {
+    let mut connection = h2::server::handshake(stream).await.unwrap();
+    while let Some(Ok((request, mut answer))) = connection.accept().await {
+        let head = format!(
+            "{} {} {:?}",
+            request.method(),
+            request.uri(),
+            request.version()
+        );
+        lock(&seen).heads.push(head);
+        let response = Response::builder()
+            .header("content-length", 2)
+            .body(())
+            .unwrap();
+        let mut body = answer.send_response(response, false).unwrap();
+        body.send_data(Bytes::from_static(b"hi"), true).unwrap();
     }
 }
 
