@@ -17,11 +17,10 @@ mod routes;
 mod sessions;
 
 use divan::AllocProfiler;
-use tikv_jemallocator::Jemalloc;
 
 /// The allocator of the program, with a count of what it is asked for.
 #[global_allocator]
-static ALLOCATOR: AllocProfiler<Jemalloc> = AllocProfiler::new(Jemalloc);
+static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
 fn main() {
     match memory::wanted() {
